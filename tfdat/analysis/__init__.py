@@ -1,0 +1,1 @@
+"""Published numbers, statistics, tables, figures and the report."""

@@ -1,0 +1,79 @@
+"""Every decision that the papers leave open, as a typed field with its reason.
+
+The defaults are preset `cornelisse2024`. `tfdat.presets` names other papers' choices, `tfdat.config.overrides`
+sets single fields (`--set loss.lambda_alignment=0`), and the ledger is generated from these fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pydantic import ConfigDict
+
+from tfdat.config.assessment import AnalysisConfig, EvaluationConfig
+from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, SamplingConfig, SplitConfig
+from tfdat.config.learning import LossConfig, ModelConfig, TrainingConfig
+
+__all__ = [
+    "AnalysisConfig",
+    "Config",
+    "EvaluationConfig",
+    "FeaturesConfig",
+    "LossConfig",
+    "ModelConfig",
+    "NegativesConfig",
+    "PositivesConfig",
+    "SamplingConfig",
+    "SplitConfig",
+    "TrainingConfig",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All decisions of one experiment.
+
+    Raises:
+      ValueError: two decisions contradict each other; the message names both and the fix.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    sampling: SamplingConfig = SamplingConfig()
+    positives: PositivesConfig = PositivesConfig()
+    split: SplitConfig = SplitConfig()
+    negatives: NegativesConfig = NegativesConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def uses_mimic(self) -> bool:
+        """Whether the adaptive-mimic mechanism has any part in the loss."""
+        return self.model.augmentation != "none" and (self.loss.lambda_user > 0 or self.loss.lambda_item > 0)
+
+
+def _check(config: Config) -> None:
+    model, training, window = config.model, config.training, config.sampling.interactions
+    if config.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
+        raise ValueError(
+            f"`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on. Received: "
+            f"{model.augmentation_dim} and {model.hidden_units}. loss.lambda_user=0 and loss.lambda_item=0 turn them off."
+        )
+    if training.early_stopping == "val_hr" and training.validation != "second_last":
+        raise ValueError(
+            "`training.early_stopping=val_hr` needs a validation item per user: set training.validation=second_last."
+        )
+    if window is not None and window[0] > window[1]:
+        raise ValueError(f"`sampling.interactions` should be (low, high) with low <= high. Received: {window}.")
+    if "id" not in config.features.user or "id" not in config.features.item:
+        raise ValueError(
+            f"`features.user` and `features.item` should each contain 'id'. "
+            f"Received: {config.features.user} and {config.features.item}."
+        )

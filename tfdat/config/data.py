@@ -1,0 +1,225 @@
+"""Decisions about the sample, the split, the negatives and the features."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from tfdat.config.decision import decision
+
+UserFeature = Literal["id", "reviews", "mean_rating", "helpful_votes"]
+ItemFeature = Literal["id", "category", "price"]
+Window = tuple[NonNegativeInt, NonNegativeInt]
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """One bootstrap draw (cornelisse2024, section 4.2)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    user_fraction: Annotated[float, Field(gt=0, le=1)] = decision(
+        0.035,
+        number=25,
+        source="said",
+        paper="a subset of 3.5 % of the total number of users",
+        reason="as said; 1.0 without replacement is the whole data set",
+        alternatives=(0.02,),
+    )
+    replacement: bool = decision(
+        True, number=26, source="said", paper="sampling with replacement", reason="as said", alternatives=(False,)
+    )
+    duplicates: Literal["collapse", "clone"] = decision(
+        "collapse",
+        number=26,
+        source="ours",
+        paper="not said",
+        reason="a user drawn twice is one user; 'clone' gives each draw its own user ID",
+        alternatives=("clone",),
+    )
+    min_user: PositiveInt = decision(
+        5,
+        number=27,
+        source="said",
+        paper="each user needs at least 5 interactions",
+        reason="as said",
+        alternatives=(3,),
+    )
+    min_item: PositiveInt = decision(
+        4,
+        number=27,
+        source="said",
+        paper="each item needs at least 4 interactions",
+        reason="as said",
+        alternatives=(5,),
+    )
+    core: Literal["fixpoint", "users_then_items", "items_then_users"] = decision(
+        "fixpoint",
+        number=27,
+        source="ours",
+        paper="not said whether the constraint is iterated",
+        reason="only the fixpoint meets both constraints; the others are one pass in either order",
+        alternatives=("users_then_items", "items_then_users"),
+    )
+    core_order: Literal["before_split", "after_split"] = decision(
+        "before_split",
+        number=29,
+        source="ours",
+        paper="not said",
+        reason="core, then split; 'after_split' demands the core of the training interactions",
+        alternatives=("after_split",),
+    )
+    interactions: Window | None = decision(
+        (58_000, 65_000),
+        number=28,
+        source="said",
+        paper="the number of interactions in the sample is between 58,000 and 65,000",
+        reason="as said; draws outside are rejected and counted",
+        alternatives=(None,),
+    )
+    max_draws: PositiveInt = decision(
+        200,
+        number=28,
+        source="ours",
+        paper="not said",
+        reason="so many rejections in a row mean that the window does not fit the data set",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitConfig:
+    """The last interaction of every user is the test item."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    repeats: Literal["keep_last", "keep_all"] = decision(
+        "keep_last",
+        number=30,
+        source="ours",
+        paper="not said",
+        reason="a user's repeated reviews of one item are one interaction, the last",
+        alternatives=("keep_all",),
+    )
+    ties: Literal["hash", "drop_users", "file_order"] = decision(
+        "hash",
+        number=31,
+        source="ours",
+        paper="'the last interaction of every user'; 45 % of users have a tied last day",
+        reason="ties are broken by a stable hash of user and item: arbitrary, but the same everywhere",
+        alternatives=("drop_users", "file_order"),
+    )
+    unseen_items: Literal["keep", "drop"] = decision(
+        "keep",
+        number=32,
+        source="ours",
+        paper="not said",
+        reason="a test item without a training interaction is a miss that users would feel; counted",
+        alternatives=("drop",),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NegativesConfig:
+    """Negative interactions (cornelisse2024, section 4.2)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    per: Literal["user", "positive"] = decision(
+        "user",
+        number=21,
+        source="said",
+        paper="cornelisse2024: S negative interactions per user; yu2021: S per positive",
+        reason="as the reproduction says",
+        alternatives=("positive",),
+    )
+    count: NonNegativeInt = decision(5, number=21, source="said", paper="S = 5", reason="as said", alternatives=(1, 20))
+    exclude: Literal["none", "train", "all"] = decision(
+        "none",
+        number=22,
+        source="read",
+        paper="'pairing the user with random items'",
+        reason="a random item may be a positive; 'train' avoids training positives, 'all' the test item as well",
+        alternatives=("train", "all"),
+    )
+    resample: Literal["once", "epoch"] = decision(
+        "once",
+        number=23,
+        source="read",
+        paper="'to augment the dataset': before training",
+        reason="drawn once per replicate",
+        alternatives=("epoch",),
+    )
+    distribution: Literal["uniform", "popularity"] = decision(
+        "uniform",
+        number=24,
+        source="read",
+        paper="'random items'",
+        reason="uniform over the replicate's items",
+        alternatives=("popularity",),
+    )
+    popularity_power: NonNegativeFloat = decision(
+        0.75,
+        number=24,
+        source="ours",
+        paper="not said",
+        reason="the power of an item's training count; read only when distribution is 'popularity'",
+        alternatives=(1.0,),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+    """What the towers see."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    user: tuple[UserFeature, ...] = decision(
+        ("id", "reviews", "mean_rating", "helpful_votes"),
+        number=34,
+        source="read",
+        paper="the ID, the number of reviews, the average rating, the number of helpful reviews",
+        reason="what sections 3.2 and 4.1 name",
+        alternatives=(("id",),),
+    )
+    item: tuple[ItemFeature, ...] = decision(
+        ("id", "category", "price"),
+        number=34,
+        source="read",
+        paper="the ID, the category, the price",
+        reason="what section 3.2 names",
+        alternatives=(("id",), ("id", "category")),
+    )
+    user_statistics: Literal["all_reviews", "train"] = decision(
+        "all_reviews",
+        number=33,
+        source="read",
+        paper="user statistics are computed during preprocessing, before the split",
+        reason="as the seed did; it leaks the test interaction into the features, 'train' does not",
+        alternatives=("train",),
+    )
+    numeric_transform: Literal["log1p_zscore", "zscore", "raw"] = decision(
+        "log1p_zscore",
+        number=35,
+        source="ours",
+        paper="not said",
+        reason="counts and prices are heavy-tailed; scaled to mean 0, SD 1 over what is trained on",
+        alternatives=("zscore", "raw"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PositivesConfig:
+    """Which reviews are positive interactions."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    min_rating: Annotated[float, Field(ge=0, le=5)] = decision(
+        0.0,
+        number=36,
+        source="read",
+        paper="interactions are reviews; ratings play no part",
+        reason="every review is a positive; 4 keeps those with 4 or 5 stars",
+        alternatives=(4.0,),
+    )

@@ -1,0 +1,139 @@
+"""Reading and writing a configuration: `--set key.path=value`, JSON files, differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tfdat.config import Config
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionField:
+    """One field of the configuration, with where and why it is decided."""
+
+    key: str
+    annotation: Any
+    default: Any
+    metadata: Mapping[str, Any]
+
+
+def decision_fields(config: Config | None = None) -> Iterator[DecisionField]:
+    """Yields every field of `config` (the defaults without one) as `section.name`, in the order of declaration."""
+    config = config or Config()
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        hints = typing.get_type_hints(type(values), include_extras=True)
+        for field in dataclasses.fields(values):
+            yield DecisionField(
+                f"{section.name}.{field.name}", hints[field.name], getattr(values, field.name), field.metadata
+            )
+
+
+def get(config: Config, key: str) -> Any:
+    """The value at `section.name`."""
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)
+
+
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """A copy of `config` with the fields at `values`' keys replaced, checked as one.
+
+    Raises:
+      ValueError: an unknown key (the nearest is suggested), a wrong type, or values that contradict each other.
+    """
+    known = {field.key: field for field in decision_fields(config)}
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(_unknown_key(key, known))
+        section, name = key.split(".")
+        sections.setdefault(section, {})[name] = _validated(known[key], value)
+    replaced = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
+    return dataclasses.replace(config, **replaced)
+
+
+def apply_assignments(config: Config, assignments: Iterable[str]) -> Config:
+    """Applies `key.path=value` texts as the command line gives them.
+
+    Lists are comma-separated (`model.hidden_units=256,128,32`); `none` stands for no value.
+    """
+    values: dict[str, Any] = {}
+    annotations = {field.key: field.annotation for field in decision_fields(config)}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator:
+            raise ValueError(f"--set wants key.path=value, such as model.temperature=0.1. Received: {assignment!r}.")
+        key = key.strip()
+        values[key] = _parsed(text.strip(), annotations.get(key))
+    return with_values(config, values)
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """The configuration as plain JSON types: `{section: {name: value}}`."""
+    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The inverse of `to_dict`; missing fields take their defaults.
+
+    Raises:
+      ValueError: an unknown section or field, or a value of the wrong type.
+    """
+    flat: dict[str, Any] = {}
+    for section, fields in values.items():
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"Section {section!r} of a configuration should be an object. Received: {fields!r}.")
+        flat.update({f"{section}.{name}": value for name, value in fields.items()})
+    return with_values(Config(), flat)
+
+
+def differences(left: Config, right: Config) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configurations differ: `{key: (left value, right value)}`."""
+    pairs = zip(decision_fields(left), decision_fields(right), strict=True)
+    return {a.key: (a.default, b.default) for a, b in pairs if a.default != b.default}
+
+
+def _validated(field: DecisionField, value: Any) -> Any:
+    try:
+        return TypeAdapter(field.annotation).validate_python(value)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"`{field.key}`: {message}. Received: {value!r}.") from None
+
+
+def _unknown_key(key: str, known: Mapping[str, DecisionField]) -> str:
+    by_name = {name.split(".")[1]: name for name in known}
+    near = difflib.get_close_matches(key, known, n=1) or [
+        by_name[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_name, n=1)
+    ]
+    hint = f" Did you mean {near[0]}?" if near else " `python -m tfdat.train --decisions` lists them all."
+    return f"Unknown setting {key!r}.{hint}"
+
+
+def _parsed(text: str, annotation: Any) -> Any:
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if types.NoneType in options and text.lower() in ("none", "off", ""):
+        return None
+    if any(_is_tuple(option) for option in options):
+        return [part.strip() for part in text.strip("()[]").split(",") if part.strip()]
+    literals = [choice for option in options for choice in _literals(option) if str(choice) == text]
+    return literals[0] if literals else text
+
+
+def _is_tuple(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return typing.get_origin(annotation) is tuple
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()

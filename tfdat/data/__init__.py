@@ -1,0 +1,1 @@
+"""From interactions to the arrays of one replicate. NumPy only."""

@@ -1,0 +1,62 @@
+"""Interactions in columns: what every data source is turned into."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = -1
+"""The category code of an item whose category is not known."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Interactions:
+    """n interactions of U users with I items, in the order of the source.
+
+    Users and items are coded from 0; names give the source's IDs. Columns may be memory-mapped and are never written.
+
+    Attributes:
+      name: what the data are called in tables, such as `amazon_books/final`.
+      fingerprint: sha256 of the content and of what produced it, in hex.
+      comparable_with_paper: False for synthetic data and for anything but Amazon Books.
+      synthetic: whether the interactions were generated.
+      user, item: [n] int32 codes.
+      timestamp: [n] int64 seconds since 1970, or the row number where the source has no time.
+      rating: [n] float32 stars, or None.
+      helpful_up, helpful_total: [n] int32 votes, or None.
+      user_names, item_names: [U], [I] the source's IDs, as strings.
+      item_category: [I] int32 codes into `category_names`, `MISSING` where unknown; None without categories.
+      item_price: [I] float32, NaN where unknown; None without prices.
+      category_names: names of the categories.
+      notes: what the source lacked or what was dropped, one sentence each.
+    """
+
+    name: str
+    fingerprint: str
+    comparable_with_paper: bool
+    synthetic: bool
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    timestamp: NDArray[np.int64]
+    rating: NDArray[np.float32] | None
+    helpful_up: NDArray[np.int32] | None
+    helpful_total: NDArray[np.int32] | None
+    user_names: NDArray[np.str_]
+    item_names: NDArray[np.str_]
+    item_category: NDArray[np.int32] | None
+    item_price: NDArray[np.float32] | None
+    category_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        return len(self.user_names)
+
+    @property
+    def num_items(self) -> int:
+        return len(self.item_names)

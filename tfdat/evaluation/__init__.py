@@ -1,0 +1,1 @@
+"""Exact ranks over the whole catalogue, metrics and baselines."""

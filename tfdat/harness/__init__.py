@@ -1,0 +1,1 @@
+"""One replicate, many replicates, devices, and the run directory."""
