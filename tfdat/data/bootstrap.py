@@ -1,0 +1,130 @@
+"""One bootstrap draw of users, with the core and the acceptance window (cornelisse2024, section 4.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfdat.config import SamplingConfig
+from tfdat.data.interactions import Interactions
+from tfdat.kcore import k_core
+
+
+@dataclasses.dataclass(frozen=True)
+class UserIndex:
+    """Rows of `Interactions` grouped by user: user u owns `rows[starts[u]:starts[u + 1]]`, in source order.
+
+    Attributes:
+      rows: [n] int64 row numbers, or None when the rows are grouped by user already.
+      starts: [U + 1] int64.
+    """
+
+    rows: NDArray[np.int64] | None
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, user: NDArray[np.int32], num_users: int) -> UserIndex:
+        """Groups rows by user; costs a sort only when the source is not grouped."""
+        starts = np.zeros(num_users + 1, dtype=np.int64)
+        np.cumsum(np.bincount(user, minlength=num_users), out=starts[1:])
+        grouped = bool(np.all(user[1:] >= user[:-1]))
+        return cls(None if grouped else np.argsort(user, kind="stable"), starts)
+
+    def rows_of(self, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of `users`, and for each row the position of its user in `users`."""
+        lengths = self.starts[users + 1] - self.starts[users]
+        owner = np.repeat(np.arange(len(users)), lengths)
+        ends = np.cumsum(lengths)
+        within = np.arange(len(owner)) - np.repeat(ends - lengths, lengths)
+        slots = np.repeat(self.starts[users], lengths) + within
+        return (slots if self.rows is None else self.rows[slots]), owner
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """An accepted draw.
+
+    Attributes:
+      rows: [n] int64 rows of the data set.
+      owner: [n] int64 the drawn user that a row belongs to: equal to the data set's user unless users are cloned.
+      counts: how many draws were rejected, users collapsed, interactions dropped.
+    """
+
+    rows: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    counts: dict[str, int]
+
+
+def draw_users(num_users: int, sampling: SamplingConfig, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The drawn users, sorted; a user drawn twice stands there twice."""
+    size = max(1, round(sampling.user_fraction * num_users))
+    if sampling.replacement:
+        return np.sort(rng.integers(num_users, size=size))
+    return np.sort(rng.choice(num_users, size=size, replace=False))
+
+
+def draw_sample(
+    interactions: Interactions, index: UserIndex, eligible: NDArray[np.bool_], sampling: SamplingConfig, rng: np.random.Generator
+) -> Sample:
+    """Draws users until the number of their interactions after the core lies in the window.
+
+    With `core_order='after_split'` the core waits for the split and the window looks at the plain draw.
+
+    Args:
+      interactions: the data set.
+      index: its rows by user.
+      eligible: [n] rows that may take part (positives, repeats resolved).
+      sampling: the decisions.
+      rng: the generator of this draw.
+
+    Raises:
+      ValueError: `max_draws` draws in a row missed the window, or nothing survived the core.
+    """
+    sizes: list[int] = []
+    for _ in range(sampling.max_draws):
+        rows, owner, counts = _draw_once(interactions, index, eligible, sampling, rng)
+        sizes.append(len(rows))
+        low, high = sampling.interactions or (1, len(interactions))
+        if low <= len(rows) <= high:
+            return Sample(rows, owner, {"draws_rejected": len(sizes) - 1, **counts})
+    raise ValueError(_no_draw(interactions, sampling, sizes))
+
+
+def _draw_once(
+    interactions: Interactions, index: UserIndex, eligible: NDArray[np.bool_], sampling: SamplingConfig, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    drawn = draw_users(interactions.num_users, sampling, rng)
+    distinct = np.unique(drawn)
+    cloned = sampling.duplicates == "clone"
+    users = drawn if cloned else distinct
+    rows, position = index.rows_of(users)
+    kept = eligible[rows]
+    rows, position = rows[kept], position[kept]
+    owner = position if cloned else users[position]
+    counts = {
+        "users_drawn": len(drawn),
+        "users_collapsed": 0 if cloned else len(drawn) - len(distinct),
+        "interactions_drawn": len(rows),
+    }
+    if sampling.core_order == "before_split":
+        core = k_core(position, interactions.item[rows], sampling.min_user, sampling.min_item, sampling.core)
+        rows, owner = rows[core], owner[core]
+    return rows, owner, counts
+
+
+def _no_draw(interactions: Interactions, sampling: SamplingConfig, sizes: list[int]) -> str:
+    seen = f"{min(sizes):,} to {max(sizes):,}"
+    draws = f"{len(sizes)} draws of {sampling.user_fraction:.2%} of the {interactions.num_users:,} users"
+    after = f"after the {sampling.min_user}/{sampling.min_item}-core"
+    if sampling.interactions is None:
+        return (
+            f"{interactions.name}: {draws} left no interaction {after}. "
+            "Raise sampling.user_fraction or lower sampling.min_user and sampling.min_item."
+        )
+    low, high = sampling.interactions
+    return (
+        f"{interactions.name}: {draws} gave {seen} interactions {after}, never {low:,} to {high:,}. "
+        "Change sampling.user_fraction, or accept any size with --set sampling.interactions=none."
+    )
