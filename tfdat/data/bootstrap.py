@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from tfdat.config import SamplingConfig
+from tfdat.config import Config, SamplingConfig
 from tfdat.data.interactions import Interactions
+from tfdat.data.split import last_of_repeats, split_rows
 from tfdat.kcore import k_core
 
 
@@ -65,57 +66,83 @@ def draw_users(num_users: int, sampling: SamplingConfig, rng: np.random.Generato
     return np.sort(rng.choice(num_users, size=size, replace=False))
 
 
-def draw_sample(
-    interactions: Interactions, index: UserIndex, eligible: NDArray[np.bool_], sampling: SamplingConfig, rng: np.random.Generator
-) -> Sample:
+def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> Sample:
     """Draws users until the number of their interactions after the core lies in the window.
-
-    With `core_order='after_split'` the core waits for the split and the window looks at the plain draw.
 
     Args:
       interactions: the data set.
       index: its rows by user.
-      eligible: [n] rows that may take part (positives, repeats resolved).
-      sampling: the decisions.
+      config: the decisions (`sampling`, `positives` and `split`).
       rng: the generator of this draw.
 
     Raises:
       ValueError: `max_draws` draws in a row missed the window, or nothing survived the core.
     """
+    low, high = config.sampling.interactions or (1, len(interactions) * 2)
     sizes: list[int] = []
-    for _ in range(sampling.max_draws):
-        rows, owner, counts = _draw_once(interactions, index, eligible, sampling, rng)
-        sizes.append(len(rows))
-        low, high = sampling.interactions or (1, len(interactions))
-        if low <= len(rows) <= high:
-            return Sample(rows, owner, {"draws_rejected": len(sizes) - 1, **counts})
-    raise ValueError(_no_draw(interactions, sampling, sizes))
+    for _ in range(config.sampling.max_draws):
+        sample = _draw_once(interactions, index, config, rng)
+        sizes.append(len(sample.rows))
+        if low <= sizes[-1] <= high:
+            return dataclasses.replace(sample, counts={"draws_rejected": len(sizes) - 1, **sample.counts})
+    raise ValueError(_no_draw(interactions, config.sampling, sizes))
 
 
-def _draw_once(
-    interactions: Interactions, index: UserIndex, eligible: NDArray[np.bool_], sampling: SamplingConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-    drawn = draw_users(interactions.num_users, sampling, rng)
+def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> Sample:
+    drawn = draw_users(interactions.num_users, config.sampling, rng)
     distinct = np.unique(drawn)
-    cloned = sampling.duplicates == "clone"
+    cloned = config.sampling.duplicates == "clone"
     users = drawn if cloned else distinct
-    rows, position = index.rows_of(users)
-    kept = eligible[rows]
-    rows, position = rows[kept], position[kept]
-    owner = position if cloned else users[position]
+    rows, owner = index.rows_of(users)
+    drawn_rows = len(rows)
+    rows, owner = _select(rows, owner, _positive(interactions, rows, config))
+    positive_rows = len(rows)
+    if config.split.repeats == "keep_last":
+        rows, owner = _select(
+            rows, owner, last_of_repeats(owner, interactions.item[rows], interactions.timestamp[rows])
+        )
     counts = {
         "users_drawn": len(drawn),
         "users_collapsed": 0 if cloned else len(drawn) - len(distinct),
-        "interactions_drawn": len(rows),
+        "interactions_drawn": drawn_rows,
+        "below_min_rating": drawn_rows - positive_rows,
+        "repeats_dropped": positive_rows - len(rows),
     }
+    rows, owner = _select(rows, owner, _core(interactions, rows, owner, config))
+    return Sample(rows, owner if cloned else users[owner], counts)
+
+
+def _select(
+    rows: NDArray[np.int64], owner: NDArray[np.int64], keep: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return rows[keep], owner[keep]
+
+
+def _positive(interactions: Interactions, rows: NDArray[np.int64], config: Config) -> NDArray[np.bool_]:
+    minimum = config.positives.min_rating
+    if minimum <= 0:
+        return np.ones(len(rows), dtype=bool)
+    if interactions.rating is None:
+        raise ValueError(f"positives.min_rating={minimum:g} needs ratings, which {interactions.name} does not have.")
+    return np.asarray(interactions.rating[rows] >= minimum)
+
+
+def _core(
+    interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int64], config: Config
+) -> NDArray[np.bool_]:
+    sampling, item = config.sampling, interactions.item[rows]
     if sampling.core_order == "before_split":
-        core = k_core(position, interactions.item[rows], sampling.min_user, sampling.min_item, sampling.core)
-        rows, owner = rows[core], owner[core]
-    return rows, owner, counts
+        return k_core(owner, item, sampling.min_user, sampling.min_item, sampling.core)
+    held_out = split_rows(interactions, rows, owner, config.split).test
+    keep = held_out.copy()
+    trained = np.flatnonzero(~held_out)
+    core = k_core(owner[trained], item[trained], sampling.min_user, sampling.min_item, sampling.core)
+    keep[trained] = core
+    survivors = np.bincount(owner[trained[core]], minlength=int(owner.max(initial=0)) + 1) > 0
+    return np.asarray(keep & survivors[owner])
 
 
 def _no_draw(interactions: Interactions, sampling: SamplingConfig, sizes: list[int]) -> str:
-    seen = f"{min(sizes):,} to {max(sizes):,}"
     draws = f"{len(sizes)} draws of {sampling.user_fraction:.2%} of the {interactions.num_users:,} users"
     after = f"after the {sampling.min_user}/{sampling.min_item}-core"
     if sampling.interactions is None:
@@ -125,6 +152,7 @@ def _no_draw(interactions: Interactions, sampling: SamplingConfig, sizes: list[i
         )
     low, high = sampling.interactions
     return (
-        f"{interactions.name}: {draws} gave {seen} interactions {after}, never {low:,} to {high:,}. "
-        "Change sampling.user_fraction, or accept any size with --set sampling.interactions=none."
+        f"{interactions.name}: {draws} gave {min(sizes):,} to {max(sizes):,} interactions {after}, "
+        f"never {low:,} to {high:,}. Change it with --set sampling.user_fraction=..., "
+        "or accept any size with --set sampling.interactions=none."
     )

@@ -44,7 +44,7 @@ def build_features(
     interactions: Interactions,
     features: FeaturesConfig,
     rows: NDArray[np.int64],
-    owner: NDArray[np.int32],
+    owner: NDArray[np.int64],
     items: NDArray[np.int32],
     train_item: NDArray[np.int32],
     num_users: int,
@@ -86,7 +86,7 @@ def build_features(
 
 
 def user_statistic(
-    name: str, interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int32], num_users: int
+    name: str, interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int64], num_users: int
 ) -> NDArray[np.float64] | None:
     """[U] the statistic `name` of each user over `rows`, NaN for a user without rows; None where the data lack it."""
     reviews = np.bincount(owner, minlength=num_users).astype(np.float64)
@@ -95,10 +95,10 @@ def user_statistic(
     source = {"mean_rating": interactions.rating, "helpful_votes": interactions.helpful_up}.get(name)
     if source is None:
         return None
-    total = np.bincount(owner, weights=source[rows].astype(np.float64), minlength=num_users)
+    total = np.bincount(owner, weights=source[rows].astype(np.float64), minlength=num_users).astype(np.float64)
     if name == "helpful_votes":
         return total
-    return np.divide(total, reviews, out=np.full(num_users, np.nan), where=reviews > 0)
+    return np.where(reviews > 0, total / np.maximum(reviews, 1), np.nan)
 
 
 def transform(values: NDArray[np.float64], kind: str, fitted_on: NDArray[np.bool_]) -> Float:

@@ -69,9 +69,7 @@ class NegativeSampler:
         return np.minimum(drawn, self.num_items - 1).astype(np.int32)
 
 
-def negative_users(
-    negatives: NegativesConfig, num_users: int, positive_user: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """The user of every negative: `count` for each user, or for each positive interaction."""
-    owners = np.arange(num_users, dtype=np.int32) if negatives.per == "user" else positive_user
+def negative_users(negatives: NegativesConfig, positive_user: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The user of every negative: `count` for each user who has a positive, or for each positive interaction."""
+    owners = np.unique(positive_user) if negatives.per == "user" else positive_user
     return np.repeat(owners, negatives.count)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.config import SplitConfig
+from tfdat.data.interactions import Interactions
 
 
 def name_hashes(names: Iterable[str]) -> NDArray[np.uint64]:
@@ -80,3 +81,15 @@ def split_last(
     test[order] = held_out
     previous[order] = before
     return Split(order, test, previous, int(tied.sum()))
+
+
+def split_rows(
+    interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.integer], split: SplitConfig
+) -> Split:
+    """`split_last` for `rows` of a data set, with ties broken by a hash of the user's and the item's name."""
+    timestamp = interactions.timestamp[rows]
+    users, user_code = np.unique(interactions.user[rows], return_inverse=True)
+    items, item_code = np.unique(interactions.item[rows], return_inverse=True)
+    user_hash = name_hashes(interactions.user_names[users])[user_code]
+    item_hash = name_hashes(interactions.item_names[items])[item_code]
+    return split_last(owner, timestamp, pair_hashes(user_hash, item_hash), split)
