@@ -1,0 +1,237 @@
+"""The Dual Augmented Two-tower model (Yu et al., 2021; cornelisse2024, section 3.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfdat.backend import keras, tf, tfrs
+from tfdat.config import Config, LossConfig, ModelConfig
+from tfdat.config.overrides import from_dict
+from tfdat.data.features import FeatureTables
+from tfdat.model.objective import TERMS, Encoded, Objective
+from tfdat.model.towers import Tower
+
+TILE = 4096
+"""Rows encoded at once by `user_vectors` and `item_vectors`; always as many, so that no result depends on a batch."""
+
+COUNTS = ("dead_rows", "skipped_categories")
+
+Batch = Mapping[str, tf.Tensor]
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class DAT(tfrs.Model):  # type: ignore[misc]
+    """Two towers, the adaptive-mimic mechanism and the category alignment loss (equation 4).
+
+    A batch is `{"user": int32 [batch], "item": int32 [batch], "label": float32 [batch]}`; the features lie in the model
+    as non-trainable weights and are looked up by code. `build_dat` makes one from a replicate's feature tables.
+
+    `fit` logs, for training and validation, the means over rows of `loss`, `prediction`, `mimic_user`, `mimic_item` and
+    `alignment` (unweighted terms; 0 for a term that is off), and the epoch's sums of `dead_rows` (tower outputs that
+    were zero before normalisation) and `skipped_categories` (per batch: categories present with too few rows for a
+    covariance).
+
+    Args:
+      num_users, num_items: sizes of the ID tables.
+      num_user_numeric, num_item_numeric: numeric features of each side.
+      num_categories: item categories; 0 for none, and then there is no alignment loss.
+      major_category: read when `loss.alignment_major` is `train`.
+      model, loss: decisions, as dataclasses or as their fields in a dict.
+      distributed_losses: `global` computes the losses of the global batch under a `tf.distribute` strategy,
+        `replica_local` averages those of the replicas' parts.
+      seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_user_numeric: int = 0,
+        num_item_numeric: int = 0,
+        num_categories: int = 0,
+        major_category: int = -1,
+        model: ModelConfig | Mapping[str, Any] | None = None,
+        loss: LossConfig | Mapping[str, Any] | None = None,
+        distributed_losses: str = "global",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        config = from_dict({"model": _fields(model), "loss": _fields(loss)})
+        self.sizes = {
+            "num_users": num_users,
+            "num_items": num_items,
+            "num_user_numeric": num_user_numeric,
+            "num_item_numeric": num_item_numeric,
+            "num_categories": num_categories,
+            "major_category": major_category,
+        }
+        self.model_config, self.loss_config = config.model, config.loss
+        self.distributed_losses, self.seed = distributed_losses, seed
+        self.user_tower = Tower(num_users, num_user_numeric, 0, config.model, seed, name="user")
+        self.item_tower = Tower(num_items, num_item_numeric, num_categories, config.model, seed, name="item")
+        self._add_features()
+        self.objective = Objective(num_items, num_categories, major_category, config, name="objective")
+        self.epoch_means = {name: keras.metrics.Mean(name) for name in ("loss", *TERMS)}
+        self.epoch_sums = {name: keras.metrics.Sum(name) for name in COUNTS}
+        self.built = True
+
+    def _add_features(self) -> None:
+        def table(name: str, shape: tuple[int, ...], dtype: str) -> tf.Variable:
+            return self.add_weight(name, shape, dtype=dtype, initializer="zeros", trainable=False)
+
+        sizes = self.sizes
+        self.user_numeric = table("user_numeric", (sizes["num_users"], sizes["num_user_numeric"]), "float32")
+        self.item_numeric = table("item_numeric", (sizes["num_items"], sizes["num_item_numeric"]), "float32")
+        self.item_category = table("item_category", (sizes["num_items"],), "int32")
+
+    def encode_users(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        """[batch] codes -> vectors [batch, dim], augmentation vectors [batch, dim] (or None), number of dead rows."""
+        augmentation = self.user_tower.augment(codes)
+        vectors, dead = self.user_tower(
+            codes, tf.gather(self.user_numeric, codes), augmentation=self._tower_input(augmentation)
+        )
+        return vectors, augmentation, dead
+
+    def encode_items(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        """As `encode_users`, for items."""
+        augmentation = self.item_tower.augment(codes)
+        vectors, dead = self.item_tower(
+            codes,
+            tf.gather(self.item_numeric, codes),
+            tf.gather(self.item_category, codes),
+            self._tower_input(augmentation),
+        )
+        return vectors, augmentation, dead
+
+    def _tower_input(self, augmentation: tf.Tensor | None) -> tf.Tensor | None:
+        if augmentation is not None and self.loss_config.mimic_stops_gradient == "target_and_tower":
+            return tf.stop_gradient(augmentation)
+        return augmentation
+
+    def call(self, inputs: Batch) -> tf.Tensor:
+        """[batch] logits of the pairs `inputs["user"]`, `inputs["item"]`."""
+        return self.objective.score(self.encode_users(inputs["user"])[0], self.encode_items(inputs["item"])[0])
+
+    def compute_loss(self, inputs: Batch, training: bool = False) -> tf.Tensor:
+        """The scalar loss of equation (4) of a batch, global under a strategy; updates the epoch's means and sums."""
+        p_u, a_u, dead_users = self.encode_users(inputs["user"])
+        p_v, a_v, dead_items = self.encode_items(inputs["item"])
+        category = tf.gather(self.item_category, inputs["item"])
+        encoded = self._gathered(Encoded(p_u, p_v, a_u, a_v, inputs["label"], inputs["item"], category))
+        terms, skipped = self.objective(encoded)
+        rows = tf.cast(tf.size(inputs["label"]), tf.float32)
+        for name, value in terms.items():
+            self.epoch_means[name].update_state(value, sample_weight=rows)
+        self.epoch_sums["dead_rows"].update_state(dead_users + dead_items)
+        self.epoch_sums["skipped_categories"].update_state(skipped)
+        return terms["loss"]
+
+    def _gathered(self, encoded: Encoded) -> Encoded:
+        """The rows of all replicas, so that covariances and means are those of the global batch."""
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1 or self.distributed_losses == "replica_local":
+            return encoded
+        return Encoded(*(None if value is None else context.all_gather(value, axis=0) for value in encoded))
+
+    # TFRS's own steps report the loss of an epoch's last batch; these report the epoch's mean. Under a strategy each
+    # replica holds the loss of the global batch (or its own part's), so the summed gradients want an equal share.
+    def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
+        """One step of `fit`."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True)
+            share = loss / tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables, strict=True))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
+        """One step of `evaluate`, and of validation during `fit`."""
+        self.compute_loss(inputs, training=False)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def user_vectors(self) -> NDArray[np.float32]:
+        """[U, dim] the normalised vectors of all users."""
+        return self._vectors(self._encode_users_only, self.sizes["num_users"])
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """[I, dim] the normalised vectors of all items."""
+        return self._vectors(self._encode_items_only, self.sizes["num_items"])
+
+    @tf.function(input_signature=[tf.TensorSpec([TILE], tf.int32)])  # type: ignore[untyped-decorator]
+    def _encode_users_only(self, codes: tf.Tensor) -> tf.Tensor:
+        return self.encode_users(codes)[0]
+
+    @tf.function(input_signature=[tf.TensorSpec([TILE], tf.int32)])  # type: ignore[untyped-decorator]
+    def _encode_items_only(self, codes: tf.Tensor) -> tf.Tensor:
+        return self.encode_items(codes)[0]
+
+    @staticmethod
+    def _vectors(encode: Callable[[tf.Tensor], tf.Tensor], count: int) -> NDArray[np.float32]:
+        tiles = []
+        for start in range(0, count, TILE):
+            codes = np.minimum(np.arange(start, start + TILE, dtype=np.int32), count - 1)
+            tiles.append(encode(tf.constant(codes)).numpy()[: count - start])
+        return np.concatenate(tiles)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            **self.sizes,
+            "model": _fields(self.model_config),
+            "loss": _fields(self.loss_config),
+            "distributed_losses": self.distributed_losses,
+            "seed": self.seed,
+        }
+
+
+def build_dat(
+    features: FeatureTables, config: Config, seed: int, item_counts: NDArray[np.integer] | None = None
+) -> DAT:
+    """A model for one replicate, with its feature tables in place.
+
+    Args:
+      features: the replicate's tables.
+      config: sections `model`, `loss` and `training.distributed_losses` are read.
+      seed: of the initial weights.
+      item_counts: [I] training interactions of every item; needed by `loss.prediction=sampled_softmax` only.
+
+    Raises:
+      ValueError: `item_counts` is needed and missing.
+    """
+    model = DAT(
+        num_users=features.num_users,
+        num_items=features.num_items,
+        num_user_numeric=features.user_numeric.shape[1],
+        num_item_numeric=features.item_numeric.shape[1],
+        num_categories=features.num_categories,
+        major_category=features.major_category,
+        model=config.model,
+        loss=config.loss,
+        distributed_losses=config.training.distributed_losses,
+        seed=seed,
+    )
+    model.user_numeric.assign(features.user_numeric)
+    model.item_numeric.assign(features.item_numeric)
+    model.item_category.assign(features.item_category)
+    softmax = model.objective.softmax
+    if softmax is not None:
+        if item_counts is None:
+            raise ValueError("`loss.prediction=sampled_softmax` needs `item_counts`, the training count of every item.")
+        counts = np.asarray(item_counts, dtype=np.float64)
+        softmax.positive_share.assign(counts / counts.sum())
+        if config.negatives.distribution == "popularity":
+            weights = counts**config.negatives.popularity_power
+            softmax.negative_share.assign(weights / weights.sum())
+    return model
+
+
+def _fields(section: ModelConfig | LossConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields of a section of the configuration as plain JSON types."""
+    values = dict(section or {}) if not dataclasses.is_dataclass(section) else dataclasses.asdict(section)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

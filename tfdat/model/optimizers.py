@@ -1,0 +1,122 @@
+"""Adam twice: dense, as in PyTorch, and row-sparse, for big tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tfdat.backend import keras, tf
+from tfdat.config import TrainingConfig
+
+
+class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
+    """Slots and bias correction, shared by both."""
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        name: str = "Adam",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._learning_rate = self._build_learning_rate(learning_rate)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, var_list: Iterable[tf.Variable]) -> None:
+        """Creates both moments of every variable."""
+        super().build(var_list)
+        if getattr(self, "_built", False):
+            return
+        self._built = True
+        self._momentums = [self.add_variable_from_reference(variable, "m") for variable in var_list]
+        self._velocities = [self.add_variable_from_reference(variable, "v") for variable in var_list]
+
+    def _slots(self, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
+        index = self._index_dict[self._var_key(variable)]
+        return self._momentums[index], self._velocities[index]
+
+    def _step(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The step size and epsilon of this step, such that x -= size * m / (sqrt(v) + epsilon) is PyTorch's update.
+
+        That is lr * (m / c1) / (sqrt(v / c2) + eps) with c1 = 1 - beta_1^t and c2 = 1 - beta_2^t. The powers are taken
+        in float64, of the betas as the float32 kernels see them: in float32, 1 - .999 is off by 1e-5.
+        """
+        step = tf.cast(self.iterations + 1, tf.float64)
+        root = tf.sqrt(1.0 - tf.constant(float(np.float32(self.beta_2)), tf.float64) ** step)
+        correction = 1.0 - tf.constant(float(np.float32(self.beta_1)), tf.float64) ** step
+        size = tf.cast(self.learning_rate, tf.float64) * root / correction
+        return tf.cast(size, tf.float32), tf.cast(self.epsilon * root, tf.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class DenseAdam(_AdamBase):
+    """Adam with PyTorch's mathematics, each variable by one fused kernel.
+
+    Differences from `keras.optimizers.Adam`: epsilon is 1e-8 and is added to the bias-corrected root, as in
+    `torch.optim.Adam` (Keras adds 1e-7 to the uncorrected one), and a table's gradient is made dense first. Every row
+    of a table moves at every step, by its momentum.
+    """
+
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+        """Updates `variable` and its moments."""
+        momentum, velocity = self._slots(variable)
+        size, epsilon = self._step()
+        # Powers of 0 make the kernel take `lr` as the step size.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=momentum.handle,
+            v=velocity.handle,
+            beta1_power=tf.zeros([]),
+            beta2_power=tf.zeros([]),
+            lr=size,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=epsilon,
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class RowSparseAdam(_AdamBase):
+    """Adam that moves only the table rows of the batch ("lazy" Adam), so that a step's time does not grow with a table.
+
+    Not the same optimiser as Adam: a row that is not in the batch keeps its moments as they are and does not move,
+    where Adam would let them decay and move it by its momentum. Variables with dense gradients are updated as by Adam.
+    """
+
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+        """Updates `variable`, or the rows that `gradient` names, and the moments."""
+        momentum, velocity = self._slots(variable)
+        size, epsilon = self._step()
+        if not isinstance(gradient, tf.IndexedSlices):
+            momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
+            velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
+            variable.assign_sub(size * momentum / (tf.sqrt(velocity) + epsilon))
+            return
+        # Keras has summed the slices of equal rows before this.
+        rows, values = gradient.indices, gradient.values
+        m = self.beta_1 * tf.gather(momentum, rows) + (1.0 - self.beta_1) * values
+        v = self.beta_2 * tf.gather(velocity, rows) + (1.0 - self.beta_2) * tf.square(values)
+        momentum.scatter_update(tf.IndexedSlices(m, rows))
+        velocity.scatter_update(tf.IndexedSlices(v, rows))
+        variable.scatter_sub(tf.IndexedSlices(size * m / (tf.sqrt(v) + epsilon), rows))
+
+
+def make_optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
+    """The optimiser that `training.optimizer` names, at `training.learning_rate`."""
+    kinds = {"adam": DenseAdam, "row_sparse_adam": RowSparseAdam}
+    return kinds[training.optimizer](learning_rate=training.learning_rate)

@@ -1,0 +1,217 @@
+"""A tower: codes and features of users, or of items, to vectors of length one (cornelisse2024, section 3.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tfdat.backend import keras, tf
+from tfdat.config import ModelConfig
+from tfdat.config.overrides import from_dict
+from tfdat.model.initialization import bias_initializer, embedding_initializer, kernel_initializer
+
+_SQUARED_EPSILON = {"torch": 1e-24, "tensorflow": 1e-12}
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class L2Normalize(keras.layers.Layer):  # type: ignore[misc]
+    """Scales rows to length one.
+
+    `torch` is x / max(|x|, 1e-12), `tensorflow` is x / sqrt(max(|x|^2, 1e-12)): they differ for |x| < 1e-6 only. A
+    zero row stays zero, with a finite gradient.
+
+    >>> L2Normalize()(tf.constant([[3.0, 4.0], [0.0, 0.0]])).numpy().round(1).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+
+    def __init__(self, epsilon: Literal["torch", "tensorflow"] = "torch", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if epsilon not in _SQUARED_EPSILON:
+            raise ValueError(f"`epsilon` should be 'torch' or 'tensorflow'. Received: `epsilon` = {epsilon!r}.")
+        self.epsilon = epsilon
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[batch, dim] -> [batch, dim]."""
+        return tf.math.l2_normalize(inputs, axis=-1, epsilon=_SQUARED_EPSILON[self.epsilon])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def count_dead_rows(inputs: tf.Tensor) -> tf.Tensor:
+    """The number of rows of `inputs` [batch, dim] that are zero throughout, as a float scalar."""
+    return tf.math.count_nonzero(tf.reduce_all(tf.equal(inputs, 0.0), axis=-1), dtype=tf.float32)
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class NumericEncoder(keras.layers.Layer):  # type: ignore[misc]
+    """Fully connected linear layers for numeric features, which have no ID to look up.
+
+    Args:
+      num_features: f.
+      units: width of a layer.
+      layers: `per_feature` gives each feature a layer of its own and concatenates them; `joint` is one layer for all.
+      init: `torch` or `keras`, see `ModelConfig.dense_init`.
+      seed: of the initial weights, with the layer's name.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        units: int,
+        layers: Literal["per_feature", "joint"] = "per_feature",
+        init: Literal["torch", "keras"] = "torch",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_features, self.units, self.layers, self.init, self.seed = num_features, units, layers, init, seed
+        fan_in = num_features if layers == "joint" else 1
+        self.output_units = units if layers == "joint" else units * num_features
+        shape = (num_features, units)
+        name = self.name
+        self.kernel = self.add_weight(
+            f"{name}/kernel", shape, initializer=kernel_initializer(init, fan_in, units, seed, f"{name}/kernel")
+        )
+        self.bias = self.add_weight(
+            f"{name}/bias",
+            shape[1:] if layers == "joint" else shape,
+            initializer=bias_initializer(init, fan_in, seed, f"{name}/bias"),
+        )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[batch, f] -> [batch, output_units]."""
+        if self.layers == "joint":
+            return tf.matmul(inputs, self.kernel) + self.bias
+        return tf.reshape(inputs[:, :, None] * self.kernel + self.bias, [-1, self.output_units])
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("num_features", "units", "layers", "init", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class Tower(keras.layers.Layer):  # type: ignore[misc]
+    """One of the two towers.
+
+    ID embedding, category embedding, numeric layers and augmentation vector are concatenated, go through fully
+    connected layers, and are normalised.
+
+    Args:
+      num_ids: users, or items.
+      num_numeric: numeric features; 0 for none.
+      num_categories: 0 for no category embedding; otherwise code `num_categories` stands for an unknown category and
+        has a row of its own.
+      model: the decisions, as `ModelConfig` or as its fields in a dict.
+      seed: of the initial weights, with the layer's name.
+    """
+
+    def __init__(
+        self,
+        num_ids: int,
+        num_numeric: int = 0,
+        num_categories: int = 0,
+        model: ModelConfig | Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_ids, self.num_numeric, self.num_categories, self.seed = num_ids, num_numeric, num_categories, seed
+        self.model = model if isinstance(model, ModelConfig) else from_dict({"model": model or {}}).model
+        self.embedding = self._table("embedding", num_ids, self.model.embedding_dim)
+        width = self.model.embedding_dim
+        self.category_embedding = None
+        if num_categories:
+            self.category_embedding = self._table("category_embedding", num_categories + 1, self.model.embedding_dim)
+            width += self.model.embedding_dim
+        self.numeric = None
+        if num_numeric:
+            self.numeric = NumericEncoder(
+                num_numeric,
+                self.model.numeric_dim,
+                self.model.numeric_layers,
+                self.model.dense_init,
+                seed,
+                name=f"{self.name}_numeric",
+            )
+            width += self.numeric.output_units
+        self.augmentation = None
+        if self.model.augmentation != "none":
+            rows = num_ids if self.model.augmentation == "per_id" else 1
+            self.augmentation = self._table("augmentation", rows, self.model.augmentation_dim)
+            width += self.model.augmentation_dim
+        self.hidden = self._hidden(width)
+        self.normalize = L2Normalize(self.model.normalize_epsilon, name="normalize")
+        self.built = True
+
+    def _table(self, name: str, rows: int, dim: int) -> tf.Variable:
+        initializer = embedding_initializer(
+            self.model.embedding_init, self.model.embedding_stddev, self.seed, f"{self.name}/{name}"
+        )
+        return self.add_weight(f"{self.name}/{name}", (rows, dim), initializer=initializer)
+
+    def _hidden(self, width: int) -> list[keras.layers.Layer]:
+        layers = []
+        for position, units in enumerate(self.model.hidden_units):
+            last = position == len(self.model.hidden_units) - 1
+            name = f"{self.name}_hidden_{position}"
+            layer = keras.layers.Dense(
+                units,
+                activation=self.model.final_activation if last else self.model.hidden_activation,
+                kernel_initializer=kernel_initializer(self.model.dense_init, width, units, self.seed, f"{name}/kernel"),
+                bias_initializer=bias_initializer(self.model.dense_init, width, self.seed, f"{name}/bias"),
+                name=name,
+            )
+            with tf.name_scope(name):
+                layer.build((None, width))
+            layers.append(layer)
+            width = units
+        return layers
+
+    def augment(self, codes: tf.Tensor) -> tf.Tensor | None:
+        """The augmentation vectors of `codes` [batch]: [batch, augmentation_dim], or None without augmentation."""
+        if self.augmentation is None:
+            return None
+        if self.model.augmentation == "global":
+            return tf.tile(self.augmentation, [tf.size(codes), 1])
+        return tf.gather(self.augmentation, codes)
+
+    def call(
+        self,
+        codes: tf.Tensor,
+        numeric: tf.Tensor | None = None,
+        category: tf.Tensor | None = None,
+        augmentation: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Encodes a batch.
+
+        Args:
+          codes: [batch] int IDs.
+          numeric: [batch, num_numeric], where there are numeric features.
+          category: [batch] int codes up to `num_categories`, where there are categories.
+          augmentation: [batch, augmentation_dim], the result of `augment`.
+
+        Returns:
+          [batch, hidden_units[-1]] vectors, and the number of rows that were zero before the normalisation.
+        """
+        parts = [tf.gather(self.embedding, codes)]
+        if self.category_embedding is not None:
+            parts.append(tf.gather(self.category_embedding, category))
+        if self.numeric is not None:
+            parts.append(self.numeric(numeric))
+        if self.augmentation is not None:
+            parts.append(augmentation)
+        outputs = tf.concat(parts, axis=-1)
+        for layer in self.hidden:
+            outputs = layer(outputs)
+        return self.normalize(outputs), count_dead_rows(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("num_ids", "num_numeric", "num_categories", "seed")
+        model = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self.model).items()
+        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}, "model": model}
