@@ -1,0 +1,155 @@
+"""Interactions as NumPy files, so that the next load takes seconds and worker processes share the pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfdat.data.interactions import MISSING, Interactions
+
+_ARRAYS = (
+    "user",
+    "item",
+    "timestamp",
+    "rating",
+    "helpful_up",
+    "helpful_total",
+    "user_names",
+    "item_names",
+    "item_category",
+    "item_price",
+)
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What `assemble` is told about where columns come from; see `Interactions` for the fields."""
+
+    name: str
+    fingerprint: str
+    comparable_with_paper: bool = False
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def assemble(
+    source: Source,
+    user: tuple[NDArray[np.int32], NDArray[np.str_]],
+    item: tuple[NDArray[np.int32], NDArray[np.str_]],
+    timestamp: NDArray[np.int64] | None,
+    rating: NDArray[np.float32] | None = None,
+    helpful: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
+    category: tuple[NDArray[np.int32], tuple[str, ...]] | None = None,
+    price: NDArray[np.float32] | None = None,
+) -> Interactions:
+    """Interactions from columns of one entry a row.
+
+    Args:
+      source: name, fingerprint, labels.
+      user, item: [n] codes and [U], [I] names.
+      timestamp: [n] seconds; without it the order of the rows stands for time.
+      rating: [n] stars.
+      helpful: [n] votes that call the review helpful, [n] all votes.
+      category: [n] codes of the *row's* item, `MISSING` where unknown, and the names.
+      price: [n] of the row's item, NaN where unknown.
+
+    Where the rows of an item disagree about category or price the first row that has one counts; a note says how many.
+    """
+    notes = list(source.notes)
+    item_category = item_price = None
+    names: tuple[str, ...] = ()
+    if category is not None:
+        codes, names = category
+        item_category, disagreeing = _first_known(item[0], codes, codes != MISSING, len(item[1]), MISSING)
+        notes += [f"{disagreeing:,} items have rows with different categories; the first counts."] * bool(disagreeing)
+    if price is not None:
+        item_price, disagreeing = _first_known(item[0], price, ~np.isnan(price), len(item[1]), np.nan)
+        notes += [f"{disagreeing:,} items have rows with different prices; the first counts."] * bool(disagreeing)
+    return Interactions(
+        name=source.name,
+        fingerprint=source.fingerprint,
+        comparable_with_paper=source.comparable_with_paper,
+        synthetic=source.synthetic,
+        user=user[0],
+        item=item[0],
+        timestamp=np.arange(len(user[0]), dtype=np.int64) if timestamp is None else timestamp,
+        rating=rating,
+        helpful_up=helpful[0] if helpful else None,
+        helpful_total=helpful[1] if helpful else None,
+        user_names=user[1],
+        item_names=item[1],
+        item_category=item_category,
+        item_price=item_price,
+        category_names=names,
+        notes=tuple(notes),
+    )
+
+
+def write_columns(interactions: Interactions, directory: Path) -> None:
+    """Writes `interactions` to `directory`, which appears whole or not at all. An existing one is left as it is."""
+    temporary = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
+    temporary.mkdir(parents=True)
+    try:
+        arrays = [name for name in _ARRAYS if getattr(interactions, name) is not None]
+        for name in arrays:
+            np.save(temporary / f"{name}.npy", getattr(interactions, name), allow_pickle=False)
+        scalars = {
+            field.name: getattr(interactions, field.name)
+            for field in dataclasses.fields(interactions)
+            if field.name not in _ARRAYS
+        }
+        header = {"format": _FORMAT, "arrays": arrays, **scalars}
+        (temporary / "columns.json").write_text(json.dumps(header, indent=1))
+        os.replace(temporary, directory)
+    except OSError:
+        if not directory.exists():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_cached(directory: Path) -> Interactions:
+    """Opens what `write_columns` wrote; the columns are memory-mapped and read-only. Imports no TensorFlow.
+
+    Raises:
+      FileNotFoundError: there is no such copy.
+      ValueError: it was written in another format.
+    """
+    path = directory / "columns.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{directory} holds no columnar copy of a data set (no columns.json).")
+    header: dict[str, Any] = json.loads(path.read_text())
+    if header.pop("format") != _FORMAT:
+        raise ValueError(f"{directory} was written by another version of tfdat. Delete it, and load the data again.")
+    arrays = header.pop("arrays")
+    columns: dict[str, Any] = {
+        name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) if name in arrays else None
+        for name in _ARRAYS
+    }
+    header["notes"], header["category_names"] = tuple(header["notes"]), tuple(header["category_names"])
+    return Interactions(**header, **columns)
+
+
+def cached_directory(interactions: Interactions) -> Path | None:
+    """Where the memory-mapped columns of `interactions` lie; None when they are in memory only."""
+    return Path(interactions.user.filename).parent if isinstance(interactions.user, np.memmap) else None
+
+
+def _first_known(
+    item: NDArray[np.int32], values: NDArray[Any], known: NDArray[np.bool_], size: int, missing: float
+) -> tuple[NDArray[Any], int]:
+    """Each item's first known value, and how many items have rows that know another."""
+    rows = np.flatnonzero(known)
+    result = np.full(size, missing, dtype=values.dtype)
+    result[item[rows[::-1]]] = values[rows[::-1]]  # the last write wins, and that is the first row
+    differing = rows[values[rows] != result[item[rows]]]
+    return result, len(np.unique(item[differing]))

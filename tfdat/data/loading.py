@@ -1,0 +1,166 @@
+"""A data set by name or path -> `Interactions`. The one place that knows that the dataset wing exists."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amazon_books import pipeline, releases
+from amazon_books.choices import Choices
+from tfdat.data.columns import Source, assemble, cached_directory, load_cached, write_columns
+from tfdat.data.files import FORMAT_HELP, SUFFIXES, read_interactions
+from tfdat.data.interactions import MISSING, Interactions
+
+__all__ = ["DATA_HELP", "cached_directory", "dataset_decisions", "load", "load_cached", "write_columns"]
+
+DATASET = "amazon_books"
+_CONFIGS = ("synthetic", "final", "raw", "digital_music")
+_SPEC = re.compile(r"(?P<dataset>\w+)/(?P<config>\w+)")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_BATCH = 2048
+
+DATA_HELP = (
+    f"a dataset ({', '.join(f'{DATASET}/{name}' for name in _CONFIGS)}, or any {DATASET}/<config> prepared with "
+    f"`tfds build`), or a {', '.join(SUFFIXES)} file: {FORMAT_HELP}"
+)
+"""What a `--data` argument may be, for `--help`."""
+
+
+def load(spec: str, data_dir: Path | None = None, manual_dir: Path | None = None) -> Interactions:
+    """Loads interactions; a TFDS dataset that is absent is built first, if its raw files are there.
+
+    The first load of a dataset leaves a columnar copy beside it, keyed by its fingerprint; later loads open that copy
+    and import no TensorFlow.
+
+    Args:
+      spec: a name such as `amazon_books/final`, or the path of a .csv, .tsv or .parquet file.
+      data_dir: where TFDS keeps datasets; `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
+      manual_dir: the folder of the raw files; `<data_dir>/downloads/manual` by default.
+
+    Raises:
+      ValueError: an unknown name, an unusable file, or a dataset whose sources changed since it was built.
+      FileNotFoundError: a file is missing; the message names it, its folder and its address.
+    """
+    if Path(spec).suffix.lower() in SUFFIXES:
+        return read_interactions(Path(spec).expanduser())
+    match = _SPEC.fullmatch(spec)
+    if match is None or match["dataset"] != DATASET:
+        raise ValueError(f"Unknown data {spec!r}. Known: {DATA_HELP}")
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    manual = manual_dir.expanduser() if manual_dir else root / "downloads" / "manual"
+    prepared = _prepared(root, match["config"]) or _build(root, match["config"], manual)
+    return _columns(spec, prepared)
+
+
+def dataset_decisions() -> list[tuple[str, Any, Mapping[str, Any]]]:
+    """The dataset's decisions for the ledger: `(key, default, metadata)`, metadata as `tfdat.config.decision` has."""
+    return [(f"dataset.{field.name}", field.default, field.metadata) for field in dataclasses.fields(Choices)]
+
+
+def _prepared(root: Path, config: str) -> Path | None:
+    """The folder of the newest prepared version; TFDS writes `dataset_info.json` last and renames the whole."""
+    found = [
+        path.parent
+        for path in (root / DATASET / config).glob("*/dataset_info.json")
+        if _VERSION.fullmatch(path.parent.name)
+    ]
+    return max(found, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
+
+
+def _build(root: Path, config: str, manual: Path) -> Path:
+    with _quiet_tfds():
+        import tensorflow_datasets as tfds  # noqa: PLC0415  (slow, and not needed for a cached data set)
+
+        from amazon_books.amazon_books_dataset_builder import Builder  # noqa: PLC0415
+    if config not in Builder.builder_configs:
+        raise ValueError(f"{DATASET}/{config} is not prepared in {root} and no known config. Known: {DATA_HELP}")
+    choices = Builder.builder_configs[config]
+    if choices.synthetic_scale is None:
+        _, missing = releases.find(manual, choices)
+        if missing:
+            raise FileNotFoundError(releases.missing_message(missing[0], manual, choices))
+    print(f"Building {DATASET}/{config} in {root} ...", flush=True)
+    with _quiet_tfds():
+        builder = Builder(data_dir=root, config=config)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
+    return Path(builder.data_dir)
+
+
+def _columns(name: str, prepared: Path) -> Interactions:
+    metadata = json.loads((prepared / "metadata.json").read_text())
+    copy = prepared / f"columns-{metadata['fingerprint'][:16]}"
+    with contextlib.suppress(FileNotFoundError):
+        return load_cached(copy)
+    interactions = _read_tfds(name, prepared, metadata)
+    try:
+        write_columns(interactions, copy)
+    except OSError as error:
+        print(
+            f"No columnar copy of {name} could be kept in {prepared} ({error.strerror}); the next load reads it anew."
+        )
+        return interactions
+    return load_cached(copy)
+
+
+def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Interactions:
+    with _quiet_tfds():
+        import tensorflow_datasets as tfds  # noqa: PLC0415
+
+        examples = tfds.builder_from_directory(prepared).as_dataset(split="train", shuffle_files=False)
+        batches = [_flat(batch) for batch in examples.ragged_batch(_BATCH)]
+    user_id = np.concatenate([users for users, _, _ in batches])
+    lengths = np.concatenate([lengths for _, lengths, _ in batches])
+    column = {key: np.concatenate([columns[key] for _, _, columns in batches]) for key in batches[0][2]}
+    del batches
+    # Examples lie in the order of a hash of their key; users in the order of their names make every copy equal.
+    rank = np.argsort(np.argsort(user_id))
+    user = np.repeat(rank, lengths).astype(np.int32)
+    order = np.argsort(user, kind="stable")
+    item_names, item = np.unique(column["asin"], return_inverse=True)
+    category_names, category = np.unique(column["category"], return_inverse=True)
+    known = [text.decode() for text in category_names.tolist()]
+    missing = known[:1] == [""]
+    category = category.astype(np.int32) - missing
+    synthetic = bool(metadata["synthetic"])
+    return assemble(
+        Source(name, metadata["fingerprint"], name == f"{DATASET}/final" and not synthetic, synthetic),
+        user=(user[order], np.sort(user_id).astype(np.str_)),
+        item=(item[order].astype(np.int32), item_names.astype(np.str_)),
+        timestamp=column["timestamp"][order],
+        rating=column["rating"][order].astype(np.float32),
+        helpful=(column["helpful_up"][order], column["helpful_total"][order]),
+        category=(np.where(category < 0, MISSING, category)[order].astype(np.int32), tuple(known[missing:])),
+        price=column["price"][order],
+    )
+
+
+def _flat(batch: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """User IDs, sequence lengths and flat columns of a ragged batch; texts as fixed-width bytes."""
+    columns = {key: ragged.flat_values.numpy() for key, ragged in batch["interactions"].items()}
+    columns = {key: values.astype(np.bytes_) if values.dtype == object else values for key, values in columns.items()}
+    return batch["user_id"].numpy().astype(np.bytes_), batch["interactions"]["asin"].row_lengths().numpy(), columns
+
+
+@contextlib.contextmanager
+def _quiet_tfds() -> Iterator[None]:
+    """TFDS and TensorFlow log much at import and while building; what matters comes as an exception."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
