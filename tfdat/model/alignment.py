@@ -63,7 +63,7 @@ class CategoryAlignment(keras.layers.Layer):  # type: ignore[misc]
         """
         member = tf.one_hot(category, self.num_categories, dtype=vectors.dtype)  # [batch, n]
         if row_mask is not None:
-            member *= row_mask[:, None]
+            member *= tf.cast(row_mask, member.dtype)[:, None]
         count = tf.reduce_sum(member, axis=0)  # [n]
         covariance = self._covariances(vectors, member, count)
         enough = tf.cast(count >= self.min_items, vectors.dtype)
