@@ -29,8 +29,8 @@ _MANY = 65_536
 def pair_scores(
     user_vectors: NDArray[np.float32],
     item_vectors: NDArray[np.float32],
-    rows: NDArray[np.intp],
-    items: NDArray[np.intp],
+    rows: NDArray[np.integer],
+    items: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """The scores of pairs of a row of `user_vectors` and a row of `item_vectors`.
 
