@@ -63,8 +63,9 @@ def _check(config: Config) -> None:
     model, training, window = config.model, config.training, config.sampling.interactions
     if config.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
         raise ValueError(
-            f"`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on. Received: "
-            f"{model.augmentation_dim} and {model.hidden_units}. loss.lambda_user=0 and loss.lambda_item=0 turn them off."
+            "`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on "
+            "(loss.lambda_user=0 and loss.lambda_item=0 turn them off). "
+            f"Received: {model.augmentation_dim} and {model.hidden_units}."
         )
     if training.early_stopping == "val_hr" and training.validation != "second_last":
         raise ValueError(

@@ -29,7 +29,7 @@ class EvaluationConfig:
         number=45,
         source="ours",
         paper="not said",
-        reason="a model whose scores are all equal must score as chance does; all three ranks are stored",
+        reason="equal scores share the middle of their block: a collapsed model cannot look good; all are stored",
         alternatives=("expected", "optimistic", "pessimistic", "random"),
     )
     candidates: Literal["replicate", "all"] = decision(

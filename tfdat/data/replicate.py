@@ -48,7 +48,7 @@ class Replicate:
       validation_user, validation_item: [v] each user's last training interaction, for `validation=second_last`.
       train, validation: the labelled pairs, negatives of the first epoch included.
       sampler: draws the negatives of later epochs.
-      seen_starts, seen_items: the training items of user u are `seen_items[seen_starts[u]:seen_starts[u + 1]]`.
+      seen_indptr, seen_items: the training items of user u are `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.
       counts: what was drawn, dropped, tied and unseen.
     """
 
@@ -66,7 +66,7 @@ class Replicate:
     train: Pairs
     validation: Pairs
     sampler: NegativeSampler
-    seen_starts: NDArray[np.int64]
+    seen_indptr: NDArray[np.int64]
     seen_items: Codes
     counts: dict[str, int]
 
@@ -77,10 +77,6 @@ class Replicate:
     @property
     def num_items(self) -> int:
         return len(self.item_codes)
-
-    def seen_by(self, users: Codes) -> tuple[NDArray[np.int64], Codes]:
-        """The training items of `users` as (starts [len(users) + 1], items)."""
-        return csr_rows(self.seen_starts, self.seen_items, users)
 
 
 def build_replicate(interactions: Interactions, index: UserIndex, config: Config, randomness: Randomness) -> Replicate:
@@ -108,8 +104,8 @@ def build_replicate(interactions: Interactions, index: UserIndex, config: Config
     sampler = NegativeSampler.build(config.negatives, codes.num_sampled, train_pairs, test_pairs)
     second_last = split.previous[train]
     fit, validation = _labelled(config, train_pairs, second_last, sampler, randomness)
-    seen_starts = np.zeros(len(codes.users) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(train_pairs[0], minlength=len(codes.users)), out=seen_starts[1:])
+    seen_indptr = np.zeros(len(codes.users) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(train_pairs[0], minlength=len(codes.users)), out=seen_indptr[1:])
     features = _features(interactions, index, config, codes, sample, train)
     counts |= {
         "users": len(codes.users),
@@ -138,17 +134,10 @@ def build_replicate(interactions: Interactions, index: UserIndex, config: Config
         train=fit,
         validation=validation,
         sampler=sampler,
-        seen_starts=seen_starts,
+        seen_indptr=seen_indptr,
         seen_items=train_pairs[1],
         counts=counts,
     )
-
-
-def csr_rows(starts: NDArray[np.int64], values: Codes, rows: NDArray[np.integer]) -> tuple[NDArray[np.int64], Codes]:
-    """Selects `rows` of a ragged array given by (starts, values); returns the same form."""
-    picked = UserIndex(None, starts).rows_of(np.asarray(rows, dtype=np.int64))[0]
-    lengths = starts[np.asarray(rows) + 1] - starts[np.asarray(rows)]
-    return np.concatenate(([0], np.cumsum(lengths))), values[picked]
 
 
 def without_test(replicate: Replicate, config: Config) -> Replicate:
@@ -179,7 +168,7 @@ def without_test(replicate: Replicate, config: Config) -> Replicate:
         train=fit,
         validation=validation,
         sampler=sampler,
-        seen_starts=starts,
+        seen_indptr=starts,
         seen_items=item,
     )
 

@@ -1,0 +1,51 @@
+"""Cores, GPUs, and what each worker process may see of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+_THREADS = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """Names of the visible CUDA devices, as `CUDA_VISIBLE_DEVICES` writes them; TensorFlow is not started for it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name and name != "-1"]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True, check=False)
+    return [str(i) for i, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
+
+
+def default_workers(tasks: int) -> int:
+    """One process a GPU, or one a core; no more than there are tasks."""
+    return max(1, min(len(gpus()) or cores(), tasks))
+
+
+def environments(workers: int, threads: int = 1) -> list[dict[str, str]]:
+    """Environment variables of each worker: its threads, and its GPU where there are any.
+
+    One thread each makes a result independent of the number of workers, and is the fastest use of the cores.
+    """
+    devices = gpus()
+    shared = {name: str(threads) for name in _THREADS}
+    if not devices:
+        return [dict(shared) for _ in range(workers)]
+    growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return [{**shared, **growth, "CUDA_VISIBLE_DEVICES": devices[i % len(devices)]} for i in range(workers)]

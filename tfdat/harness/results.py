@@ -1,0 +1,102 @@
+"""From the records of a run directory to `results.json` (schema version 1)."""
+
+from __future__ import annotations
+
+import collections
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+from tfdat import __version__
+from tfdat.analysis.summary import summarize
+from tfdat.config.overrides import to_dict
+from tfdat.evaluation.baselines import chance
+from tfdat.harness.files import write_json
+from tfdat.harness.run_directory import SCHEMA_VERSION, RunDirectory, RunSettings
+from tfdat.harness.variants import VARIANTS
+
+_DISTRIBUTIONS = {"tensorflow": "tensorflow", "torch": "torch"}
+
+
+def collect(
+    directory: RunDirectory, settings: RunSettings, methods: Sequence[str], numbers: Sequence[int]
+) -> dict[str, Any]:
+    """The content of `results.json` for what is done among `methods` and `numbers`.
+
+    Raises:
+      ValueError: no replicate of a method is done, or a record cannot be read.
+    """
+    records = {
+        method: [directory.read(method, number) for number in numbers if directory.is_done(method, number)]
+        for method in methods
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tfdat_version": __version__,
+        "framework": f"{settings.framework} {importlib.metadata.version(_DISTRIBUTIONS[settings.framework])}",
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "data": settings.data,
+        "config": to_dict(settings.config),
+        "counts": _counts(records["mostpop"]),
+        "variants": {name: _block(found, settings) for name, found in records.items() if name in VARIANTS and found},
+        "baselines": {
+            "chance": _chance(records["mostpop"], settings),
+            **{name: _block(found, settings) for name, found in records.items() if name not in VARIANTS and found},
+        },
+        "failed": {
+            name: [number for number in numbers if directory.failure_path(name, number).is_file()]
+            for name in methods
+            if any(directory.failure_path(name, number).is_file() for number in numbers)
+        },
+    }
+
+
+def write_results(directory: RunDirectory, results: dict[str, Any]) -> None:
+    """Writes `results.json`."""
+    write_json(directory.root / "results.json", results)
+
+
+def _block(records: Sequence[dict[str, Any]], settings: RunSettings) -> dict[str, Any]:
+    block = {
+        "replicates": len(records),
+        "metrics": _metrics(records, "metrics"),
+        "metrics_masked": _metrics(records, "metrics_masked"),
+        "candidates": [record["candidates"] for record in records],
+        "users": [record["test_users"] for record in records],
+        "replicate_ids": [_identity(record, settings) for record in records],
+    }
+    if "history" in records[0]:
+        block["epochs"] = [record["epochs"] for record in records]
+        block["collapsed"] = sum(record["collapsed"] for record in records)
+        block["collapse_reasons"] = sorted({reason for record in records for reason in record["collapse_reasons"]})
+        block["skipped_categories"] = [sum(record["history"]["skipped_categories"]) for record in records]
+    return block
+
+
+def _metrics(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
+    return {name: summarize([record[key][name] for record in records]) for name in records[0][key]}
+
+
+def _identity(record: dict[str, Any], settings: RunSettings) -> str:
+    """Names a draw, so that two runs that share it can be paired."""
+    method = f":{record['method']}" if settings.config.analysis.pairing == "independent" else ""
+    return f"{settings.data['fingerprint'][:16]}:{record['seed']}:{record['replicate']}{method}"
+
+
+def _chance(records: Sequence[dict[str, Any]], settings: RunSettings) -> dict[str, Any]:
+    values = [chance(record["candidates"], settings.config.evaluation.mrr_cutoff) for record in records]
+    return {
+        "replicates": len(records),
+        "metrics": {name: summarize([value[name] for value in values]) for name in values[0]},
+        "candidates": [record["candidates"] for record in records],
+        "users": [record["test_users"] for record in records],
+    }
+
+
+def _counts(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Sum and mean over replicates of everything that was counted while drawing."""
+    totals: collections.Counter[str] = collections.Counter()
+    for record in records:
+        totals.update(record["counts"])
+    return {name: {"sum": total, "mean": total / len(records)} for name, total in totals.items()}

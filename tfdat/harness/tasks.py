@@ -1,0 +1,100 @@
+"""One task: one method on one replicate, from the draw to the files."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import shutil
+from collections.abc import Callable, Mapping
+
+from tfdat.config import Config
+from tfdat.data.bootstrap import UserIndex
+from tfdat.data.interactions import Interactions
+from tfdat.data.replicate import Replicate, build_replicate
+from tfdat.data.seeds import Randomness
+from tfdat.evaluation.baselines import BASELINES
+from tfdat.harness.record import Record, baseline_record, variant_record
+from tfdat.harness.run_directory import RunDirectory
+from tfdat.harness.trained import OnEpoch, Trained
+from tfdat.harness.variants import VARIANTS, apply_variant
+
+Trainer = Callable[[Replicate, Config, OnEpoch | None], Trained]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """`method` (a variant or a baseline) on replicate `number`."""
+
+    method: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.number:03d}"
+
+
+class Laboratory:
+    """Builds replicates of one data set and runs tasks on them; the last replicates are kept, since methods share them.
+
+    Args:
+      interactions: the data set.
+      config: the decisions.
+      seed: the seed of the run.
+      framework: who trains the variants, `tensorflow` or `torch`.
+    """
+
+    def __init__(self, interactions: Interactions, config: Config, seed: int, framework: str = "tensorflow") -> None:
+        self.interactions, self.config, self.seed, self.framework = interactions, config, seed, framework
+        self._index = UserIndex.build(interactions.user, interactions.num_users)
+        self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
+
+    def replicate(self, number: int, method: str = "") -> Replicate:
+        """Replicate `number`; shared by all methods, or the method's own when `analysis.pairing` is 'independent'."""
+        return self._build(number, method if self.config.analysis.pairing == "independent" else "")
+
+    def _build_replicate(self, number: int, stream: str) -> Replicate:
+        randomness = Randomness(self.seed, number)
+        randomness = randomness.within(stream) if stream else randomness
+        return build_replicate(self.interactions, self._index, self.config, randomness)
+
+    def run(self, task: Task, on_epoch: OnEpoch | None = None) -> Record:
+        """Trains and evaluates.
+
+        Raises:
+          DivergedError: the loss of a variant is not finite.
+          ValueError: an unknown method, or no draw fits.
+        """
+        replicate = self.replicate(task.number, task.method)
+        if task.method in VARIANTS:
+            config = apply_variant(self.config, task.method)
+            trained = self._trainer()(replicate, config, on_epoch)
+            return variant_record(trained, replicate, config, task.method)
+        if task.method not in BASELINES:
+            raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
+        ranked = BASELINES[task.method](replicate, replicate.randomness.integer(task.method))
+        return baseline_record(ranked, replicate, self.config, task.method)
+
+    def _trainer(self) -> Trainer:
+        if self.framework == "torch":
+            from tfdat.torch_twin import train
+        else:
+            from tfdat.harness.training import train
+        return train
+
+
+def perform(laboratory: Laboratory, task: Task, directory: RunDirectory, on_epoch: OnEpoch | None = None) -> None:
+    """Runs `task` and stores its files; what an interrupted attempt left behind is removed first."""
+    events = directory.events_path(task.method, task.number)
+    if task.method not in VARIANTS:
+        directory.write(task.method, task.number, laboratory.run(task))
+        return
+    shutil.rmtree(events, ignore_errors=True)
+    from tfdat.harness.events import EventWriter
+
+    with EventWriter(events) as writer:
+
+        def both(epoch: int, logs: Mapping[str, float]) -> None:
+            writer(epoch, logs)
+            if on_epoch is not None:
+                on_epoch(epoch, logs)
+
+        directory.write(task.method, task.number, laboratory.run(task, both))
