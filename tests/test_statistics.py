@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind, ttost_paired
 
 from tfdat.analysis.published import METRICS, PublishedResult, published
@@ -125,13 +126,10 @@ def test_equivalence_and_its_interval_agree(left: list[float], margin: float) ->
     assert inside == (result.p_value < 0.05) or min(abs(low + margin), abs(high - margin)) < 1e-9
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_never_below_the_plain_p_nor_above_bonferroni(p_values: list[float]) -> None:
-    corrected = holm(p_values)
-    for plain, adjusted in zip(p_values, corrected, strict=True):
-        assert plain - 1e-12 <= adjusted <= min(1.0, plain * len(p_values)) + 1e-12
-    in_order = [corrected[i] for i in np.argsort(p_values)]
-    assert in_order == sorted(in_order)
+def test_holm_is_statsmodels(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 def test_holm_by_hand() -> None:

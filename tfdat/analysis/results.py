@@ -118,10 +118,26 @@ class Variant(_Record):
         return _mean(self.users)
 
 
-class DataDescription(_Record):
-    """Which interactions a run used. `comparable_with_paper` is False for synthetic data."""
+class FilterStep(_Record):
+    """What is left of a data set after one step of its preparation: a row of Table 1."""
 
-    name: str = "not stated"
+    name: str
+    users: NonNegativeInt
+    items: NonNegativeInt
+    interactions: NonNegativeInt
+    categories: NonNegativeInt | None = None
+
+
+class DataDescription(_Record):
+    """Which interactions a run used; what is not stated is None.
+
+    Attributes:
+      comparable_with_paper: False for synthetic data and for anything but Amazon Books.
+      steps: from the raw files to what was used, in order.
+      notes: what the source lacked or what was dropped, one sentence each.
+    """
+
+    name: str | None = None
     fingerprint: str | None = None
     users: NonNegativeInt | None = None
     items: NonNegativeInt | None = None
@@ -129,6 +145,8 @@ class DataDescription(_Record):
     categories: NonNegativeInt | None = None
     comparable_with_paper: bool | None = None
     synthetic: bool = False
+    steps: tuple[FilterStep, ...] = Field(default=(), strict=False)
+    notes: tuple[str, ...] = Field(default=(), strict=False)
 
 
 class Results(_Record):

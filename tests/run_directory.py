@@ -1,0 +1,174 @@
+"""Writes a run directory as the harness does, from simulated ranks, so that the analysis is tested without training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfdat.analysis.summary import summarize
+from tfdat.config import Config
+from tfdat.config.overrides import to_dict, with_values
+
+ITEMS = 900
+USERS = 300
+STRENGTH = {"dat": 1.6, "dat-no-cal": 1.5, "dat-no-amm": 1.45, "two-tower": 1.4, "chance": 0.0, "mostpop": 2.0}
+HOSTILE = "<script>document.title='owned'</script>"
+STEPS = [
+    {"name": "read", "users": 6000, "items": 3600, "interactions": 88000, "categories": 94},
+    {"name": f"category known {HOSTILE}", "users": 5900, "items": 3300, "interactions": 85000, "categories": 94},
+    {"name": "final 5-core", "users": 3400, "items": 1600, "interactions": 49000, "categories": 11},
+]
+
+
+def write_run(
+    root: Path,
+    *,
+    replicates: int = 4,
+    methods: tuple[str, ...] = ("dat", "dat-no-cal", "dat-no-amm", "two-tower", "chance", "mostpop"),
+    data: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    collapsed: int = 0,
+    arrays: bool = True,
+    seed: int = 0,
+) -> Path:
+    """A run of `replicates` replicates; `data` and `settings` change the data block and the configuration."""
+    block = {
+        "name": "amazon_books/synthetic",
+        "fingerprint": "f" * 64,
+        "users": 3400,
+        "items": 1600,
+        "interactions": 49000,
+        "categories": 11,
+        "comparable_with_paper": False,
+        "synthetic": True,
+        "notes": [f"A note that holds {HOSTILE}"],
+        "steps": STEPS,
+        **(data or {}),
+    }
+    config = to_dict(with_values(Config(), settings or {}))
+    head = {
+        "schema_version": 1,
+        "tfdat_version": "0.1.0",
+        "framework": "tensorflow 2.21.0",
+        "preset": "cornelisse2024",
+        "seed": seed,
+        "data": block,
+        "config": config,
+    }
+    blocks = {}
+    for method in methods:
+        records = [
+            write_replicate(root, method, number, seed=seed, collapsed=number < collapsed, arrays=arrays)
+            for number in range(replicates)
+        ]
+        blocks[method] = _summed(records)
+    baselines = {name: blocks.pop(name) for name in ("chance", "mostpop") if name in blocks}
+    environment = {"python": "3.11.2", "tensorflow": "2.21.0", "machine": "x86_64, 2 cores"}
+    _write(root / "config.json", {**head, "environment": environment, "command": "python -m tfdat.train --out <here>"})
+    _write(root / "results.json", {**head, "variants": blocks, "baselines": baselines})
+    return root
+
+
+def write_replicate(
+    root: Path, method: str, number: int, *, seed: int, collapsed: bool, arrays: bool
+) -> dict[str, Any]:
+    """One record and its arrays; models of the same replicate share the popularity of their test items."""
+    shared = np.random.default_rng([seed, number])
+    own = np.random.default_rng([seed, number, sorted(STRENGTH).index(method)])
+    popularity = np.sort(shared.pareto(1.2, ITEMS) * 4 + 3).astype(np.int32)[::-1]
+    test = shared.choice(ITEMS, USERS, p=popularity / popularity.sum())
+    trained = method not in ("chance", "mostpop")
+    rank = _ranks(own, 0.0 if collapsed and trained else STRENGTH[method])
+    optimistic = np.ones_like(rank) if method == "chance" else rank
+    pessimistic = np.full_like(rank, ITEMS) if method == "chance" else rank
+    masked = np.maximum(optimistic - own.integers(0, 6, USERS), 1).astype(np.int32)
+    record: dict[str, Any] = {
+        "method": method,
+        "replicate": number,
+        "seed": seed,
+        "metrics": _metrics(optimistic, pessimistic),
+        "metrics_masked": _metrics(masked, pessimistic),
+        "candidates": ITEMS,
+        "test_users": USERS,
+        "counts": {"users": USERS, "items": ITEMS, "interactions": 4000, "draws_rejected": number},
+    }
+    if trained:
+        record |= {"collapsed": collapsed, "epochs": 12 + number, "history": _history(own, 12 + number, method)}
+    _write(root / "replicates" / method / f"{number:03d}.json", record)
+    if arrays:
+        stored: dict[str, NDArray[Any]] = {
+            "optimistic": optimistic,
+            "pessimistic": pessimistic,
+            "optimistic_masked": masked,
+            "pessimistic_masked": pessimistic,
+            "test_popularity": popularity[test],
+        }
+        if trained:
+            stored |= _trained_arrays(own, popularity, method)
+        np.savez_compressed(root / "replicates" / method / f"{number:03d}.npz", allow_pickle=False, **stored)
+    return record
+
+
+def _ranks(rng: np.random.Generator, strength: float) -> NDArray[np.int32]:
+    if strength == 0:
+        return rng.integers(1, ITEMS + 1, USERS).astype(np.int32)
+    return np.ceil(ITEMS * rng.random(USERS) ** strength).clip(1, ITEMS).astype(np.int32)
+
+
+def _metrics(optimistic: NDArray[np.int32], pessimistic: NDArray[np.int32]) -> dict[str, float]:
+    mid = (optimistic + pessimistic) / 2
+    return {
+        "hr@50": float((mid <= 50).mean()),
+        "hr@100": float((mid <= 100).mean()),
+        "mrr_x10": float(10 * (1 / mid).mean()),
+    }
+
+
+def _history(rng: np.random.Generator, epochs: int, method: str) -> dict[str, list[float]]:
+    fall = np.exp(-np.arange(epochs) / 3)
+    terms = {
+        "prediction": 0.55 + 0.15 * fall,
+        "mimic_user": 0.2 + 0.9 * fall,
+        "mimic_item": 0.25 + 0.8 * fall,
+        "alignment": 0.001 + 0.01 * fall if method in ("dat", "dat-no-amm") else 0 * fall,
+    }
+    history = {name: (values + rng.normal(0, 0.002, epochs)).tolist() for name, values in terms.items()}
+    history["loss"] = np.sum(list(history.values()), axis=0).tolist()
+    history["val_loss"] = (np.asarray(history["loss"]) + 0.02).tolist()
+    return history
+
+
+def _trained_arrays(rng: np.random.Generator, popularity: NDArray[np.int32], method: str) -> dict[str, NDArray[Any]]:
+    levels, counts = np.unique(np.repeat(popularity, rng.poisson(30, ITEMS)), return_counts=True)
+    before = np.stack([np.cov(rng.normal(0, 0.1 + 0.05 * code, (50, 8)), rowvar=False) for code in range(5)])
+    before[4] = np.nan
+    shrink = 0.3 if method in ("dat", "dat-no-amm") else 1.0
+    after = before[0] + shrink * (before - before[0])
+    return {
+        "recommended_popularity": np.stack([levels, counts], axis=1),
+        "covariance_before": before.astype(np.float32),
+        "covariance_after": after.astype(np.float32),
+    }
+
+
+def _summed(records: list[dict[str, Any]]) -> dict[str, Any]:
+    block: dict[str, Any] = {
+        "replicates": len(records),
+        "metrics": {key: summarize([record["metrics"][key] for record in records]) for key in records[0]["metrics"]},
+        "candidates": [record["candidates"] for record in records],
+        "users": [record["test_users"] for record in records],
+    }
+    if "epochs" in records[0]:
+        block["epochs"] = [record["epochs"] for record in records]
+        block["collapsed"] = sum(record["collapsed"] for record in records)
+    return block
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
