@@ -21,6 +21,7 @@ from tfdat.analysis.published import METRICS, published
 from tfdat.analysis.results import Metric, Results, parse
 from tfdat.analysis.verdicts import Comparison, judge
 from tfdat.compare import main
+from tfdat.faces import run_face
 
 
 def metric(values: Any) -> Metric:
@@ -206,6 +207,19 @@ def test_named_replicates_are_paired_by_name_in_any_order(tmp_path: Path) -> Non
     assert any("Only the 3 replicates" in caveat for caveat in comparison.caveats)
 
 
+def test_names_do_not_pair_samples_that_were_drawn_otherwise(tmp_path: Path) -> None:
+    runs = []
+    for name, fraction in (("a", 0.035), ("b", 0.02)):
+        document = json.loads(
+            (_run(tmp_path, name, settings={"sampling.user_fraction": fraction}) / "results.json").read_text()
+        )
+        document["variants"] = {"dat": document["variants"]["dat"] | {"replicate_ids": ["w", "x", "y", "z"]}}
+        runs.append(parse(document))
+    entry = with_run(*runs, ("a", "b"))[0].metrics[0]
+    assert entry.difference is not None
+    assert entry.difference.test == "Welch's t"
+
+
 def test_runs_on_other_data_or_ranked_otherwise_are_not_comparable(tmp_path: Path) -> None:
     a = _parsed(_run(tmp_path, "a"))
     data = _parsed(_run(tmp_path, "b", data={"name": "other", "fingerprint": "0" * 64}))
@@ -249,10 +263,9 @@ def test_json_has_no_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (root / "results.json").write_text(json.dumps(document))
     assert main([str(root), "--json"]) == 0
     text = capsys.readouterr().out
-    cal = json.loads(text, parse_constant=pytest.fail)[-6]
-    assert any(
-        entry["statistic"] is None and entry["p"] == 0 for c in json.loads(text) for entry in c["metrics"].values()
-    ), cal
+    comparisons = json.loads(text, parse_constant=pytest.fail)
+    (cal,) = [c["metrics"]["hr@50"] for c in comparisons if (c["left"], c["right"]) == ("DAT", "DAT w/o CAL")]
+    assert (cal["statistic"], cal["effect_size"], cal["p"]) == (None, None, 0)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"framework": "x", "variants": {"dat": {"metrics": {"hr@50": 3}}}}'])
@@ -262,10 +275,10 @@ def test_user_errors_are_one_line_and_exit_code_2(
     path = tmp_path / "results.json"
     if content is not None:
         path.write_text(content)
-    assert main([str(path)]) == 2
+    assert run_face(main, [str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("tfdat.compare: ")
+    assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
     assert "results.json" in captured.err
 
@@ -273,7 +286,7 @@ def test_user_errors_are_one_line_and_exit_code_2(
 def test_runs_without_a_common_model_are_a_user_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "o.json"
     other.write_text('{"framework": "x", "variants": {"mine": {"metrics": {"hr@50": {"values": [0.1]}}}}}')
-    assert main([str(_run(tmp_path, "a")), str(other)]) == 2
+    assert run_face(main, [str(_run(tmp_path, "a")), str(other)]) == 2
     assert "have no model in common" in capsys.readouterr().err
 
 

@@ -10,7 +10,6 @@ import argparse
 import csv
 import io
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from tfdat.analysis.comparisons import margin_share, with_papers, with_run, with
 from tfdat.analysis.results import Results, read
 from tfdat.analysis.tables import comparison_table, results_table
 from tfdat.analysis.verdicts import Comparison, row, to_json
+from tfdat.faces import Parser, run_face
 
 _EPILOG = """\
 examples:
@@ -42,15 +42,33 @@ with "values": [...], one a replicate, in place of mean, sd and n where they are
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, or 2 for an error that the user can mend."""
-    options = _parser().parse_args(arguments)
-    try:
-        runs = [(path, read(path)) for path in (options.run, *options.other)]
-        comparisons = _comparisons(runs)
-    except (ValueError, OSError) as error:
-        print(f"tfdat.compare: {error}", file=sys.stderr)
-        return 2
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        prog="python -m tfdat.compare",
+        description="Say of each metric whether a run is equivalent to another or to the papers, and why.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run directory or a results.json")
+    parser.add_argument(
+        "other",
+        nargs="*",
+        default=[],
+        metavar="OTHER",
+        help="what to compare it with, likewise; without one, the papers",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of the tables")
+    form.add_argument("--csv", action="store_true", help="print CSV, one line a metric, instead of the tables")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parses, calls, prints."""
+    options = make_parser().parse_args(argv)
+    runs = [(path, read(path)) for path in (options.run, *options.other)]
+    comparisons = _comparisons(runs)
     if options.json:
         print(json.dumps([to_json(comparison) for comparison in comparisons], indent=1))
     elif options.csv:
@@ -58,23 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(_text([results for _, results in runs], comparisons))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m tfdat.compare",
-        description="Says of each metric whether a run is equivalent to another or to the papers, and why.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", help="a run directory or a results.json")
-    parser.add_argument(
-        "other", nargs="*", metavar="OTHER", help="what to compare it with, likewise; the papers where none is given"
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON instead of the tables")
-    form.add_argument("--csv", action="store_true", help="print CSV, one line a metric, instead of the tables")
-    return parser
 
 
 def _comparisons(runs: list[tuple[str, Results]]) -> list[Comparison]:
@@ -119,4 +120,4 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(run_face(main))

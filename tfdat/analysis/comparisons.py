@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from tfdat.analysis.published import RESULTS, PublishedResult
 from tfdat.analysis.results import Results, Variant
 from tfdat.analysis.tables import data_name, is_synthetic, label, plain, published_metric
@@ -140,7 +137,8 @@ def _against_paper(results: Results, variant: Variant, row: PublishedResult) -> 
 
 def _between_runs(left: Results, right: Results, name: str, names: tuple[str, str]) -> Comparison:
     a, b = left.variants[name], right.variants[name]
-    pairs = None if _independent(left) else shared_replicates(a, b, _same_samples(left, right))
+    apart = _independent(left) or _drawn_otherwise(left, right)
+    pairs = None if apart else shared_replicates(a, b, _same_samples(left, right))
     caveats = [*_collapse_caveat(name, a, names[0]), *_collapse_caveat(name, b, names[1])]
     if not (a.candidates and b.candidates):
         caveats.append(_SIZE_NOT_STATED)
@@ -191,14 +189,18 @@ def _own(results: Results, models: dict[str, Variant], pair: tuple[str, str]) ->
 
 
 def _same_samples(left: Results, right: Results) -> bool:
-    """Whether two runs are known to draw the same replicates: same data, seed and decisions about the sample."""
-    stated = left.data.fingerprint is not None and left.seed is not None and bool(left.config)
-    same: Iterable[tuple[Any, Any]] = (
-        (left.data.fingerprint, right.data.fingerprint),
-        (left.seed, right.seed),
-        *((left.config.get(section), right.config.get(section)) for section in _SAMPLE_SECTIONS),
+    """Whether two runs, not drawn otherwise, are known to draw the same replicates: same data and seed."""
+    stated = None not in (left.data.fingerprint, left.seed) and bool(left.config and right.config)
+    return stated and (left.data.fingerprint, left.seed) == (right.data.fingerprint, right.seed)
+
+
+def _drawn_otherwise(left: Results, right: Results) -> bool:
+    """Whether decisions about the sample differ, so that replicates of the same name are not the same."""
+    return any(
+        left.config[section] != right.config[section]
+        for section in _SAMPLE_SECTIONS
+        if section in left.config and section in right.config
     )
-    return stated and all(one == other for one, other in same)
 
 
 def _size_difference(one: float | None, other: float | None) -> str:
