@@ -100,7 +100,7 @@ def rank_vectors(
       targets: [m] row of each test item in `item_vectors`.
       seen_indptr, seen_items: [m + 1] and [n], the items that each row's user has seen, in CSR form.
       threads: how many cores to use.
-      tile: items (at most 255) and users of one tile; for tests and benchmarks.
+      tile: the most items (up to 255) and users of one tile; for tests and benchmarks.
 
     Raises:
       NonFiniteScoresError: a vector holds NaN or infinity.
