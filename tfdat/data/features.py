@@ -114,7 +114,8 @@ def transform(values: NDArray[np.float64], kind: str, fitted_on: NDArray[np.bool
     mean = float(known.mean()) if len(known) else 0.0
     if kind != "raw":
         spread = float(known.std()) if len(known) else 0.0
-        scaled = (scaled - mean) / (spread or 1.0)
+        constant = spread <= 1e-12 * abs(mean)  # a sum of equal numbers rounds
+        scaled = np.where(np.isfinite(scaled), 0.0, np.nan) if constant else (scaled - mean) / spread
         mean = 0.0
     return np.where(np.isfinite(scaled), scaled, mean).astype(np.float32)
 
