@@ -32,6 +32,12 @@ def test_expected_is_the_mean_over_the_block(blocks, k, cutoff):
     np.testing.assert_allclose(reciprocal_rank(ranks, "expected", cutoff), reciprocal, rtol=1e-10)
 
 
+def test_without_ties_all_readings_agree_to_the_bit():
+    alone = np.array([1, 7, 161_623], dtype=np.int32)
+    for ties in ("expected", "mid", "optimistic", "pessimistic"):
+        assert reciprocal_rank(Ranks(alone, alone), ties).tolist() == [1.0, 1 / 7, 1 / 161_623]
+
+
 @given(blocks=BLOCKS, k=st.integers(1, 400), cutoff=st.none() | st.integers(1, 400))
 @settings(deadline=None)
 def test_the_other_readings_take_one_rank(blocks, k, cutoff):

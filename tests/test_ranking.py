@@ -1,5 +1,7 @@
 """Ranks against brute force: random, tied, nearly tied and badly scaled scores, whatever the tiling."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,9 +108,10 @@ NEAR = [0.0, 1.0, -1.0, 1 + 2.0**-23, 1 - 2.0**-24, -1 - 2.0**-23, 2.0**-24, -(2
     items=hnp.arrays(np.float32, (12, 4), elements=st.sampled_from(NEAR)),
     targets=hnp.arrays(np.int32, 3, elements=st.integers(0, 11)),
     scales=st.tuples(st.integers(-140, 100), st.integers(-140, 100)),
+    many=st.sampled_from([0, 65_536]),
 )
 @settings(deadline=None, max_examples=300)
-def test_near_ties_and_extreme_scales_are_told_apart_in_float64(users, items, targets, scales):
+def test_near_ties_and_extreme_scales_are_told_apart_in_float64(users, items, targets, scales, many):
     users, items = np.ldexp(users, scales[0]), np.ldexp(items, scales[1])
     scores = np.zeros((3, 12))
     for row in range(3):
@@ -116,7 +119,8 @@ def test_near_ties_and_extreme_scales_are_told_apart_in_float64(users, items, ta
             for left, right in zip(users[row].tolist(), items[item].tolist(), strict=True):
                 scores[row, item] += left * right
     indptr, seen = np.array([0, 2, 2, 3]), np.array([1, 5, 0], dtype=np.int32)
-    ranked = rank_vectors(users, items, targets, indptr, seen)
+    with mock.patch.object(counting, "_MANY", many):
+        ranked = rank_vectors(users, items, targets, indptr, seen)
     np.testing.assert_array_equal(stacked(ranked), brute_force(scores, targets, indptr, seen))
 
 
@@ -230,6 +234,15 @@ def test_what_does_not_fit_is_an_error(change, message):
         rank_vectors(**arguments)
 
 
+@pytest.mark.parametrize(("num_rows", "threads"), [(1, 1), (1024, 1), (5000, 2), (4096, 2), (350_000, 3)])
+def test_users_are_shared_out_evenly_and_off_the_slow_row_lengths(num_rows, threads):
+    size = counting._users_at_once(num_rows, threads, 2032)
+    assert size <= 2033
+    assert size % 512
+    parts = -(-num_rows // size)
+    assert parts <= threads * -(-num_rows // (threads * 2032))
+
+
 def test_no_test_items_give_no_ranks():
     users, items, *_ = draw_case(10)
     ranked = rank_vectors(users[:0], items, np.zeros(0, int), np.zeros(1, dtype=np.int64), NOTHING_SEEN)
@@ -237,9 +250,7 @@ def test_no_test_items_give_no_ranks():
     assert ranked.full.optimistic.dtype == ranked.masked.pessimistic.dtype == np.int32
 
 
-@given(
-    rows=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1)
-)
+@given(rows=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None)
 def test_select_rows_takes_whole_rows_in_order(rows, seed):
     indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tfdat.evaluation.counting import TILE, count_vectors, pair_scores
 
@@ -248,9 +249,12 @@ def _ranked(
 
 def _vector_spread(users: NDArray[np.float32], items: NDArray[np.float32]) -> float:
     """The mean over users u of sqrt(u' C u), with C the covariance (divisor I) of the item vectors."""
+    if not len(users):
+        return 0.0
     # Deviations from the first item are exactly 0 when all items are the same.
     moved = items.astype(np.float64) - items[0]
     moved -= moved.mean(axis=0)
-    covariance = moved.T @ moved / len(items)
-    variances = np.einsum("nd,nd->n", users @ covariance, users)
-    return float(np.sqrt(np.maximum(variances, 0.0)).mean()) if len(users) else 0.0
+    # With one thread the sum has one order: the same digits in a worker and in a process of its own.
+    with threadpool_limits(1, user_api="blas"):
+        variances = np.einsum("nd,nd->n", users @ (moved.T @ moved / len(items)), users)
+    return float(np.sqrt(np.maximum(variances, 0.0)).mean())
