@@ -18,7 +18,11 @@ from tfdat.config.overrides import apply_assignments, decision_fields, differenc
 from tfdat.data.loading import DATA_HELP, load
 from tfdat.evaluation.baselines import BASELINES
 from tfdat.faces import INTERRUPTED, HelpFormatter, Parser, run_face
-from tfdat.harness.runner import Outcome, Plan, check_variants, make_settings, run
+from tfdat.harness.devices import gpus
+from tfdat.harness.merging import merge
+from tfdat.harness.run_directory import RunSettings, describe
+from tfdat.harness.runner import Outcome, Plan, check_variants, run
+from tfdat.harness.strategies import STRATEGIES, choose, cluster
 from tfdat.harness.variants import VARIANTS
 from tfdat.presets import PRESETS, preset
 
@@ -71,7 +75,11 @@ def make_parser() -> Parser:
     where.add_argument("--manual-dir", type=Path, metavar="DIR", help="raw files, for a dataset that has to be built")
     how = parser.add_argument_group("how")
     how.add_argument("--workers", type=int, metavar="W", help="processes (default: one a GPU, else one a core)")
+    how.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices a replicate, see tf.distribute")
+    how.add_argument("--devices", type=int, metavar="D", help="for mirrored: GPUs, or parts to split the CPU into")
+    how.add_argument("--engine", choices=("processes", "ray"), default="processes", help="who runs the workers")
     how.add_argument("--shard", default="1/1", metavar="K/N", help="do the K-th of N parts of the replicates")
+    how.add_argument("--merge", nargs="+", type=Path, metavar="RUN", help="bring shards together in --out, and end")
     how.add_argument("--progress", choices=("auto", "live", "plain", "quiet"), default="auto", help="what to show")
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
     how.add_argument("--version", action="version", version=f"tfdat {__version__}")
@@ -84,17 +92,25 @@ def main(argv: Sequence[str]) -> int:
     if arguments.decisions:
         print(decisions_text())
         return 0
+    if arguments.merge:
+        return merge_shards(arguments.merge, arguments.out)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
+    strategy, choice = choose(arguments.strategy, _positive("--replicates", arguments.replicates))
     plan = Plan(
         variants=check_variants(_names(arguments.variants)),
         baselines=_baselines(arguments.baselines),
-        replicates=_positive("--replicates", arguments.replicates),
+        replicates=arguments.replicates,
         shard=parse_shard(arguments.shard),
         workers=None if arguments.workers is None else _positive("--workers", arguments.workers),
+        strategy=strategy,
+        devices=None if arguments.devices is None else _positive("--devices", arguments.devices),
+        engine=arguments.engine,
         progress=arguments.progress,
     )
     interactions = load(arguments.data, arguments.data_dir, arguments.manual_dir)
-    settings = make_settings(interactions, config, arguments.preset, arguments.seed, "tensorflow")
+    settings = RunSettings(
+        arguments.preset, arguments.seed, "tensorflow", describe(interactions), config, describe_devices(plan)
+    )
     out = arguments.out or default_out(arguments, config)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
@@ -103,7 +119,12 @@ def main(argv: Sequence[str]) -> int:
         f"data {interactions.name}: {len(interactions):,} interactions of {interactions.num_users:,} users "
         f"with {interactions.num_items:,} items, {len(interactions.category_names)} categories"
     )
-    for note in (*interactions.notes, *changed, *_warnings(interactions.item_category is not None, config)):
+    for note in (
+        *interactions.notes,
+        *changed,
+        *([choice] if choice else []),
+        *_warnings(interactions.item_category is not None, config),
+    ):
         print(f"note: {note}")
     sys.stdout.flush()
     try:
@@ -114,10 +135,30 @@ def main(argv: Sequence[str]) -> int:
     return report_outcome(outcome, plan, out)
 
 
+def describe_devices(plan: Plan) -> str:
+    """How many devices share a replicate, for `config.json`."""
+    if plan.strategy == "multiworker":
+        return f"multiworker x{cluster()[1]}"
+    return f"mirrored x{plan.devices or len(gpus()) or 1}" if plan.strategy == "mirrored" else plan.strategy
+
+
+def merge_shards(sources: Sequence[Path], out: Path | None) -> int:
+    """Brings shards together; prints the table and what is missing."""
+    root = out or sources[0]
+    results, missing = merge(sources, root)
+    print(results_table(stored.parse(results)))
+    print(f"\n{root / 'results.json'} holds every value.")
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        print(f"{len(missing)} replicates are missing: {shown}", file=sys.stderr)
+    return 1 if missing else 0
+
+
 def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
     """Prints the table, or what is missing for it; returns the exit code."""
     if outcome.results is None or not outcome.results["variants"]:
-        print(f"Shard {plan.shard[0]}/{plan.shard[1]} is done; the table follows when all replicates are in {out}.")
+        part = f"shard {plan.shard[0]}/{plan.shard[1]}" if plan.shard[1] > 1 else "what could be done"
+        print(f"Finished {part}; the table follows when all replicates are in {out}.")
     else:
         print()
         print(results_table(stored.parse(outcome.results)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,11 +28,6 @@ class EpochBatches:
         self.resample = config.negatives.resample == "epoch"
         self._slots = np.flatnonzero(replicate.train.label == 0)
 
-    @property
-    def steps(self) -> int:
-        """Batches an epoch, the last one perhaps smaller."""
-        return -(-len(self.replicate.train) // self.batch_size)
-
     def pairs(self, epoch: int) -> Pairs:
         """The pairs of `epoch`, from 0, in the order they are trained in."""
         pairs, randomness = self.replicate.train, self.replicate.randomness
@@ -42,13 +38,22 @@ class EpochBatches:
             pairs = Pairs(pairs.user, item, pairs.label)
         return pairs.take(randomness.generator(f"shuffle:{epoch}").permutation(len(pairs)))
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of `epoch`."""
-        yield from batches(self.pairs(epoch), self.batch_size)
+    def endless(self, parts: int = 1) -> Iterator[Batch]:
+        """The batches of one epoch after another, each cut into `parts` for as many devices."""
+        for epoch in itertools.count():
+            yield from batches(self.pairs(epoch), self.batch_size, parts)
 
 
-def batches(pairs: Pairs, batch_size: int) -> Iterator[Batch]:
-    """`pairs` in their order, `batch_size` at a time."""
+def batches(pairs: Pairs, batch_size: int, parts: int = 1) -> Iterator[Batch]:
+    """`pairs` in their order, `batch_size` at a time, each batch cut into `parts` consecutive pieces.
+
+    The pieces differ by one row at the most; those of a last batch with fewer rows than pieces may be empty.
+    """
     for start in range(0, len(pairs), batch_size):
-        rows = slice(start, start + batch_size)
-        yield {"user": pairs.user[rows], "item": pairs.item[rows], "label": pairs.label[rows]}
+        for rows in np.array_split(np.arange(start, min(start + batch_size, len(pairs))), parts):
+            yield {"user": pairs.user[rows], "item": pairs.item[rows], "label": pairs.label[rows]}
+
+
+def steps(pairs: Pairs, batch_size: int) -> int:
+    """Batches in `pairs`, the last one perhaps smaller."""
+    return -(-len(pairs) // batch_size)

@@ -44,8 +44,16 @@ def environments(workers: int, threads: int = 1) -> list[dict[str, str]]:
     One thread each makes a result independent of the number of workers, and is the fastest use of the cores.
     """
     devices = gpus()
-    shared = {name: str(threads) for name in _THREADS}
+    shared = _limits(threads)
     if not devices:
         return [dict(shared) for _ in range(workers)]
-    growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    return [{**shared, **growth, "CUDA_VISIBLE_DEVICES": devices[i % len(devices)]} for i in range(workers)]
+    return [{**shared, "CUDA_VISIBLE_DEVICES": devices[i % len(devices)]} for i in range(workers)]
+
+
+def shared_environment() -> dict[str, str]:
+    """Environment variables of the one worker that has all devices of the machine for itself."""
+    return _limits(cores())
+
+
+def _limits(threads: int) -> dict[str, str]:
+    return {**{name: str(threads) for name in _THREADS}, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_TEMPORARY = ".tmp"
 
 
 @contextlib.contextmanager
@@ -22,7 +25,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
       OSError: the folder cannot be written or the disk is full; what stood at `path` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    mark = f".{socket.gethostname()}.{os.getpid()}{_TEMPORARY}"
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=mark, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -34,6 +38,24 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files below `folder` whose writer, a process of this machine, was killed."""
+    for path in folder.rglob(f".*{_TEMPORARY}"):
+        host, _, process = path.name.removesuffix(_TEMPORARY).rpartition(".")
+        if host.endswith(f".{socket.gethostname()}") and process.isdigit() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

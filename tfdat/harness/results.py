@@ -44,12 +44,16 @@ def collect(
             "chance": _chance(records["mostpop"], settings),
             **{name: _block(found, settings) for name, found in records.items() if name not in VARIANTS and found},
         },
-        "failed": {
-            name: [number for number in numbers if directory.failure_path(name, number).is_file()]
-            for name in methods
-            if any(directory.failure_path(name, number).is_file() for number in numbers)
-        },
+        "failed": {name: failed for name in methods if (failed := _failed(directory, name, numbers))},
     }
+
+
+def _failed(directory: RunDirectory, method: str, numbers: Sequence[int]) -> list[int]:
+    return [
+        number
+        for number in numbers
+        if directory.failure_path(method, number).is_file() and not directory.is_done(method, number)
+    ]
 
 
 def write_results(directory: RunDirectory, results: dict[str, Any]) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import importlib.metadata
+import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,8 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, from_dict, to_dict
 from tfdat.data.interactions import Interactions
-from tfdat.harness.files import read_json, write_arrays, write_json
+from tfdat.harness.devices import cores, gpus
+from tfdat.harness.files import read_json, remove_leftovers, write_arrays, write_json
 from tfdat.harness.record import Record
 
 SCHEMA_VERSION = 1
@@ -24,6 +30,7 @@ class RunSettings:
       preset: the name of the preset that `config` started from.
       seed: the seed of all randomness.
       framework: `tensorflow` or `torch`.
+      strategy: how many devices share a replicate: their sums round differently.
       data: name and fingerprint of the data set, with its sizes.
       config: every decision.
     """
@@ -33,6 +40,7 @@ class RunSettings:
     framework: str
     data: dict[str, Any]
     config: Config
+    strategy: str = "one"
 
     def to_json(self) -> dict[str, Any]:
         """The content of `config.json`."""
@@ -42,6 +50,7 @@ class RunSettings:
             "preset": self.preset,
             "seed": self.seed,
             "framework": self.framework,
+            "strategy": self.strategy,
             "data": self.data,
             "config": to_dict(self.config),
         }
@@ -60,6 +69,35 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "synthetic": interactions.synthetic,
         "notes": list(interactions.notes),
     }
+
+
+def environment() -> dict[str, Any]:
+    """What a run is made on: the command, versions, machine. It says nothing about the numbers."""
+    packages = (
+        "numpy",
+        "tensorflow",
+        "tf_keras",
+        "tensorflow-recommenders",
+        "tensorflow-datasets",
+        "torch",
+        "implicit",
+    )
+    return {
+        "command": shlex.join(["python", "-m", "tfdat.train", *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": cores(),
+        "gpus": len(gpus()),
+        "versions": {name: version for name in packages if (version := _version(name)) is not None},
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +148,7 @@ class RunDirectory:
                 content["framework"],
                 content["data"],
                 from_dict(content["config"]),
+                content["strategy"],
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a configuration that tfdat wrote: {error} is missing or wrong.") from None
@@ -122,22 +161,24 @@ class RunDirectory:
           OSError: the directory cannot be written.
         """
         present = self.settings()
-        if present is None:
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_json(self.root / "config.json", settings.to_json())
-            return
-        different = _differences(present, settings)
+        different = [] if present is None else differing(present, settings)
         if different:
             raise ValueError(
                 f"{self.root} holds a run with other settings: {'; '.join(different)}. "
                 "Choose another --out, or give the same settings to resume it."
             )
+        self.root.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.root)
+        write_json(self.root / "environment.json", environment())
+        if present is None:
+            write_json(self.root / "config.json", settings.to_json())
 
 
-def _differences(present: RunSettings, wanted: RunSettings) -> list[str]:
+def differing(present: RunSettings, wanted: RunSettings) -> list[str]:
+    """In what two runs differ, one phrase each; empty when their replicates may stand together."""
     different = [
         f"{name} is {getattr(present, name)!r} there and {getattr(wanted, name)!r} here"
-        for name in ("preset", "seed", "framework")
+        for name in ("preset", "seed", "framework", "strategy")
         if getattr(present, name) != getattr(wanted, name)
     ]
     if present.data.get("fingerprint") != wanted.data["fingerprint"]:

@@ -7,15 +7,16 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tfdat.data.columns import cached_directory, load_cached, write_columns
 from tfdat.data.interactions import Interactions
-from tfdat.harness.devices import default_workers, environments
+from tfdat.harness.devices import default_workers, environments, shared_environment
 from tfdat.harness.files import write_json
 from tfdat.harness.progress import Mode, Progress
 from tfdat.harness.results import collect, write_results
-from tfdat.harness.run_directory import RunDirectory, RunSettings, describe
+from tfdat.harness.run_directory import RunDirectory, RunSettings
+from tfdat.harness.strategies import Strategy, build, writes_results
 from tfdat.harness.tasks import Laboratory, Task, perform
 from tfdat.harness.trained import OnEpoch
 from tfdat.harness.variants import VARIANTS
@@ -31,6 +32,8 @@ class Plan:
       replicates: their number, counted from 0.
       shard: (k, n) does only the k-th of n parts, counted from 1.
       workers: processes; None for one a core or GPU.
+      strategy, devices: see `tfdat.harness.strategies.build`; `strategy` is not `auto` any more.
+      engine: `processes` of this machine, or a `ray` cluster.
       progress: see `Progress`.
     """
 
@@ -39,6 +42,9 @@ class Plan:
     replicates: int
     shard: tuple[int, int] = (1, 1)
     workers: int | None = None
+    strategy: Strategy = "one"
+    devices: int | None = None
+    engine: Literal["processes", "ray"] = "processes"
     progress: Mode = "auto"
 
     @property
@@ -85,13 +91,16 @@ def run(interactions: Interactions, settings: RunSettings, plan: Plan, root: Pat
     if tasks:
         # The first draw is made here, so that data that cannot fit are refused before anything starts.
         Laboratory(interactions, settings.config, settings.seed).replicate(tasks[0].number)
-    directory.claim(settings)
+    chief = writes_results(plan.strategy)
+    if chief:
+        directory.claim(settings)
     failed = _perform_all(interactions, settings, plan, directory, tasks)
-    for task in tasks:
-        directory.failure_path(task.method, task.number).unlink(missing_ok=True)
-    for task, reason in failed.items():
-        write_json(directory.failure_path(task.method, task.number), {"reason": reason})
-    results = summarize_run(directory, settings, plan)
+    if chief:
+        for task in tasks:
+            directory.failure_path(task.method, task.number).unlink(missing_ok=True)
+        for task, reason in failed.items():
+            write_json(directory.failure_path(task.method, task.number), {"reason": reason})
+    results = summarize_run(directory, settings, plan) if chief else None
     return Outcome(results, len(tasks) - len(failed), failed)
 
 
@@ -114,11 +123,17 @@ def _perform_all(
 ) -> dict[Task, str]:
     if not tasks:
         return {}
-    workers = min(plan.workers or default_workers(len(tasks)), len(tasks))
+    alone = plan.strategy != "one"
+    workers = 1 if alone else min(plan.workers or default_workers(len(tasks)), len(tasks))
     progress = Progress(len(tasks), workers, settings.config.training.epochs, plan.progress)
     with _shared_columns(interactions) as columns:
+        setup = _Setup(columns, settings, directory, plan.strategy, plan.devices)
         try:
-            return run_tasks(tasks, _Setup(columns, settings, directory), environments(workers), progress)
+            if plan.engine == "ray":
+                from tfdat.harness.ray_engine import run_on_ray
+
+                return run_on_ray(tasks, setup, plan.workers, progress)
+            return run_tasks(tasks, setup, [shared_environment()] if alone else environments(workers), progress)
         finally:
             progress.close()
 
@@ -130,14 +145,18 @@ class _Setup:
     columns: Path
     settings: RunSettings
     directory: RunDirectory
+    strategy: Strategy
+    devices: int | None
 
     def __call__(self) -> Perform:
+        strategy = build(self.strategy, self.devices)
         interactions = load_cached(self.columns)
         settings = self.settings
-        laboratory = Laboratory(interactions, settings.config, settings.seed, settings.framework)
+        laboratory = Laboratory(interactions, settings.config, settings.seed, settings.framework, strategy)
+        directory = self.directory if writes_results(self.strategy) else None
 
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:
-            perform(laboratory, task, self.directory, on_epoch)
+            perform(laboratory, task, directory, on_epoch)
 
         return perform_task
 
@@ -152,11 +171,6 @@ def _shared_columns(interactions: Interactions) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tfdat-") as temporary:
         write_columns(interactions, Path(temporary) / "columns")
         yield Path(temporary) / "columns"
-
-
-def make_settings(interactions: Interactions, config: Any, preset: str, seed: int, framework: str) -> RunSettings:
-    """The settings of a run on `interactions`."""
-    return RunSettings(preset, seed, framework, describe(interactions), config)
 
 
 def check_variants(names: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tfdat.config import Config
 from tfdat.data.bootstrap import UserIndex
@@ -40,10 +41,19 @@ class Laboratory:
       config: the decisions.
       seed: the seed of the run.
       framework: who trains the variants, `tensorflow` or `torch`.
+      strategy: a `tf.distribute` strategy, or None for one device.
     """
 
-    def __init__(self, interactions: Interactions, config: Config, seed: int, framework: str = "tensorflow") -> None:
+    def __init__(
+        self,
+        interactions: Interactions,
+        config: Config,
+        seed: int,
+        framework: str = "tensorflow",
+        strategy: Any = None,
+    ) -> None:
         self.interactions, self.config, self.seed, self.framework = interactions, config, seed, framework
+        self._strategy = strategy
         self._index = UserIndex.build(interactions.user, interactions.num_users)
         self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
 
@@ -75,18 +85,32 @@ class Laboratory:
 
     def _trainer(self) -> Trainer:
         if self.framework == "torch":
-            from tfdat.torch_twin import train
-        else:
-            from tfdat.harness.training import train
-        return train
+            from tfdat import torch_twin
+
+            return torch_twin.train
+        from tfdat.harness import training
+
+        return functools.partial(training.train, strategy=self._strategy)
 
 
-def perform(laboratory: Laboratory, task: Task, directory: RunDirectory, on_epoch: OnEpoch | None = None) -> None:
-    """Runs `task` and stores its files; what an interrupted attempt left behind is removed first."""
-    events = directory.events_path(task.method, task.number)
+def perform(
+    laboratory: Laboratory, task: Task, directory: RunDirectory | None, on_epoch: OnEpoch | None = None
+) -> None:
+    """Runs `task` and stores its files; what an interrupted attempt left behind is removed first.
+
+    Args:
+      laboratory: runs it.
+      task: what to run.
+      directory: where to store it; None in a process that only takes part (a further worker of a cluster).
+      on_epoch: see `tfdat.harness.trained.OnEpoch`.
+    """
+    if directory is None:
+        laboratory.run(task, on_epoch)
+        return
     if task.method not in VARIANTS:
         directory.write(task.method, task.number, laboratory.run(task))
         return
+    events = directory.events_path(task.method, task.number)
     shutil.rmtree(events, ignore_errors=True)
     from tfdat.harness.events import EventWriter
 

@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from tfdat.backend import keras, tf
 from tfdat.config import Config, TrainingConfig
 from tfdat.data.replicate import Replicate
-from tfdat.evaluation.metrics import hit_rate
-from tfdat.evaluation.ranking import rank_vectors, select_rows
-from tfdat.harness.batches import EpochBatches, batches
+from tfdat.harness.batches import Batch, EpochBatches, batches, steps
 from tfdat.harness.trained import DivergedError, OnEpoch, Trained
+from tfdat.harness.validation import monitored, validation_hit_rate
 from tfdat.model.dat import DAT, build_dat
 from tfdat.model.optimizers import make_optimizer
 
+STEPS_PER_EXECUTION = 16
+"""Steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
 
-def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> Trained:
+
+def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None, strategy: Any = None) -> Trained:
     """Trains a model for `replicate`.
 
     Args:
       replicate: what to train on.
       config: the decisions, with the variant's applied.
       on_epoch: is called with the number of each finished epoch, from 1, and its logs.
+      strategy: a `tf.distribute` strategy, or None for one device.
 
     Raises:
       DivergedError: the loss is not finite.
     """
-    model = compiled_model(replicate, config)
+    model = compiled_model(replicate, config, strategy)
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch)
     return Trained(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
 
 
-def compiled_model(replicate: Replicate, config: Config) -> DAT:
+def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -> DAT:
     """A model with its initial weights and optimiser, ready for `fit`."""
     counts = np.bincount(replicate.train_item, minlength=replicate.num_items)
-    model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), counts)
-    model.compile(optimizer=make_optimizer(config.training), steps_per_execution=1)
+    with strategy.scope() if strategy is not None else contextlib.nullcontext():
+        model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), counts)
+        model.compile(optimizer=make_optimizer(config.training), steps_per_execution=STEPS_PER_EXECUTION)
     return model
 
 
@@ -47,10 +55,32 @@ def fit(
 ) -> tuple[dict[str, list[float]], int]:
     """Runs Keras `fit`; returns the history and the number of the epoch whose weights stay, from 1."""
     training = config.training
+    monitor, mode = monitored(training)
     source = EpochBatches(replicate, config)
-    checks = _Checks(replicate, training, on_epoch)
-    monitor, mode = _monitored(training)
-    callbacks: list[keras.callbacks.Callback] = [checks]
+    validation = replicate.validation
+
+    def validation_batches(parts: int) -> Iterator[Batch]:
+        for _ in itertools.count():
+            yield from batches(validation, training.batch_size, parts)
+
+    fitted = model.fit(
+        _dataset(source.endless, model.distribute_strategy),
+        steps_per_epoch=steps(replicate.train, training.batch_size),
+        validation_data=_dataset(validation_batches, model.distribute_strategy) if len(validation) else None,
+        validation_steps=steps(validation, training.batch_size) or None,
+        epochs=training.epochs,
+        callbacks=_callbacks(replicate, training, on_epoch),
+        verbose=0,
+    )
+    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    return history, _best_epoch(history, monitor, mode, training)
+
+
+def _callbacks(
+    replicate: Replicate, training: TrainingConfig, on_epoch: OnEpoch | None
+) -> list[keras.callbacks.Callback]:
+    monitor, mode = monitored(training)
+    callbacks: list[keras.callbacks.Callback] = [_Checks(replicate, training, on_epoch)]
     if training.schedule == "plateau":
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
@@ -66,15 +96,7 @@ def fit(
                 restore_best_weights=training.restore_best_weights,
             )
         )
-    fitted = model.fit(
-        _dataset(source),
-        validation_data=_fixed_dataset(replicate, training.batch_size) if len(replicate.validation) else None,
-        epochs=training.epochs,
-        callbacks=callbacks,
-        verbose=0,
-    )
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
-    return history, _best_epoch(history, monitor, mode, training)
+    return callbacks
 
 
 _SIGNATURE = {
@@ -84,26 +106,24 @@ _SIGNATURE = {
 }
 
 
-def _dataset(source: EpochBatches) -> tf.data.Dataset:
-    epochs = iter(range(10**9))
-    dataset = tf.data.Dataset.from_generator(lambda: source.epoch(next(epochs)), output_signature=_SIGNATURE)
-    return dataset.apply(tf.data.experimental.assert_cardinality(source.steps)).prefetch(4)
+def _dataset(source: Callable[[int], Iterator[Batch]], strategy: Any) -> Any:
+    """An endless dataset; under a strategy every device gets its piece of each batch, in the order of devices."""
+    devices = strategy.num_replicas_in_sync
 
+    def pipeline(first: int = 0, stride: int = 1) -> tf.data.Dataset:
+        def pieces() -> Iterator[Batch]:
+            per_pipeline = devices // stride
+            for i, piece in enumerate(source(devices)):
+                if (i % devices) // per_pipeline == first:
+                    yield piece
 
-def _fixed_dataset(replicate: Replicate, batch_size: int) -> tf.data.Dataset:
-    steps = list(batches(replicate.validation, batch_size))
-    dataset = tf.data.Dataset.from_generator(lambda: iter(steps), output_signature=_SIGNATURE)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(steps))).prefetch(2)
+        return tf.data.Dataset.from_generator(pieces, output_signature=_SIGNATURE).prefetch(4)
 
-
-def _monitored(training: TrainingConfig) -> tuple[str, str]:
-    """The log that schedule and stopping watch, and whether less or more is better."""
-    return {
-        "val_loss": ("val_loss", "min"),
-        "train_loss": ("loss", "min"),
-        "val_hr": ("val_hr@100", "max"),
-        "off": ("val_loss", "min"),
-    }[training.early_stopping]
+    if devices == 1:
+        return pipeline()
+    return strategy.distribute_datasets_from_function(
+        lambda context: pipeline(context.input_pipeline_id, context.num_input_pipelines)
+    )
 
 
 def _best_epoch(history: dict[str, list[float]], monitor: str, mode: str, training: TrainingConfig) -> int:
@@ -129,11 +149,3 @@ class _Checks(keras.callbacks.Callback):  # type: ignore[misc]
             logs["val_hr@100"] = validation_hit_rate(self.model, self._replicate)
         if self._on_epoch is not None:
             self._on_epoch(epoch + 1, logs)
-
-
-def validation_hit_rate(model: DAT, replicate: Replicate, k: int = 100) -> float:
-    """HR@k on the validation items, the user's other training items masked."""
-    users, items = replicate.validation_user, replicate.validation_item
-    seen = select_rows(replicate.seen_indptr, replicate.seen_items, users)
-    ranked = rank_vectors(model.user_vectors()[users], model.item_vectors(), items, *seen)
-    return float(hit_rate(ranked.masked, k, "mid").mean())
