@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from tfdat.backend import keras, tf
@@ -13,6 +14,39 @@ def first_occurrences(codes: tf.Tensor) -> tf.Tensor:
     position = tf.range(tf.size(codes))
     first = tf.math.unsorted_segment_min(position, slot, tf.size(unique))
     return tf.cast(tf.equal(tf.gather(first, slot), position), tf.float32)
+
+
+def covariances(vectors: tf.Tensor, member: tf.Tensor, freedom: tf.Tensor) -> tf.Tensor:
+    """The covariances of all categories at once: rows spread over blocks, one a category, then one matrix product.
+
+    Args:
+      vectors: [batch, dim].
+      member: [batch, n] 1.0 where a row belongs to a category, else 0.0; at most one a row.
+      freedom: [n] what the sums of products are divided by.
+
+    Returns:
+      [n, dim, dim].
+    """
+    num_categories, dim = member.shape[1], vectors.shape[1]
+    count = tf.maximum(tf.reduce_sum(member, axis=0), 1.0)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def of(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        mean = tf.matmul(member, rows, transpose_a=True) / count[:, None]  # [n, dim]
+        centred = rows - tf.matmul(member, mean)
+        blocks = tf.reshape(member[:, :, None] * centred[:, None, :], [-1, num_categories * dim])
+        products = tf.matmul(blocks, centred, transpose_a=True)  # [n * dim, dim]
+        result = tf.reshape(products, [num_categories, dim, dim]) / freedom[:, None, None]
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            # One product instead of the two that autodiff takes: both factors are the same rows, and centring passes
+            # the gradient through, because the centred rows of a category add up to zero.
+            both = (upstream + tf.transpose(upstream, [0, 2, 1])) / freedom[:, None, None]
+            return tf.matmul(blocks, tf.reshape(both, [-1, dim]))
+
+        return result, gradient
+
+    return of(vectors)
 
 
 @keras.utils.register_keras_serializable("tfdat")
@@ -65,7 +99,7 @@ class CategoryAlignment(keras.layers.Layer):  # type: ignore[misc]
         if row_mask is not None:
             member *= tf.cast(row_mask, member.dtype)[:, None]
         count = tf.reduce_sum(member, axis=0)  # [n]
-        covariance = self._covariances(vectors, member, count)
+        covariance = covariances(vectors, member, tf.maximum(count - self.ddof, 1.0))
         enough = tf.cast(count >= self.min_items, vectors.dtype)
         major = tf.argmax(count, output_type=tf.int32) if self.major is None else tf.constant(self.major)
         target = covariance[major]
@@ -81,16 +115,6 @@ class CategoryAlignment(keras.layers.Layer):  # type: ignore[misc]
             loss /= 4.0 * tf.cast(tf.shape(vectors)[1], loss.dtype) ** 2
         skipped = tf.reduce_sum(tf.cast(count > 0, vectors.dtype) * (1.0 - enough))
         return loss, skipped
-
-    def _covariances(self, vectors: tf.Tensor, member: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """[n, dim, dim] of all categories at once: rows spread over category blocks, then one matrix product."""
-        dim = vectors.shape[-1]
-        mean = tf.matmul(member, vectors, transpose_a=True) / tf.maximum(count, 1.0)[:, None]  # [n, dim]
-        centred = vectors - tf.matmul(member, mean)
-        blocks = tf.reshape(member[:, :, None] * centred[:, None, :], [-1, self.num_categories * dim])
-        scatter = tf.matmul(blocks, centred, transpose_a=True)  # [n * dim, dim]
-        freedom = tf.maximum(count - self.ddof, 1.0)
-        return tf.reshape(scatter, [self.num_categories, dim, dim]) / freedom[:, None, None]
 
     def get_config(self) -> dict[str, Any]:
         names = ("num_categories", "ddof", "min_items", "major", "reduction", "detach_major")

@@ -23,6 +23,8 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
         name: str = "Adam",
         **kwargs: Any,
     ) -> None:
+        # Keras's default of 0 is not None, and costs a pass over every variable to subtract nothing.
+        kwargs.setdefault("weight_decay", None)
         super().__init__(name=name, **kwargs)
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
@@ -71,7 +73,12 @@ class DenseAdam(_AdamBase):
     of a table moves at every step, by its momentum.
     """
 
-    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+    def aggregate_gradients(self, grads_and_vars: Iterable[tuple[Any, tf.Variable]]) -> list[tuple[Any, tf.Variable]]:
+        """Sums over replicas, then makes tables' gradients dense before Keras would sum their equal rows to no use."""
+        summed = super().aggregate_gradients(grads_and_vars)
+        return [(None if grad is None else tf.convert_to_tensor(grad), variable) for grad, variable in summed]
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Updates `variable` and its moments."""
         momentum, velocity = self._slots(variable)
         size, epsilon = self._step()
@@ -86,7 +93,7 @@ class DenseAdam(_AdamBase):
             beta1=self.beta_1,
             beta2=self.beta_2,
             epsilon=epsilon,
-            grad=tf.convert_to_tensor(gradient),
+            grad=gradient,
         )
 
 
