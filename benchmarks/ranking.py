@@ -53,7 +53,8 @@ def draw(num_users: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ranks(users: np.ndarray, items: np.ndarray, targets: np.ndarray, threads: int) -> np.ndarray:
     nothing_seen = np.zeros(len(users) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
-    return rank_vectors(users, items, targets, *nothing_seen, threads=threads).full.optimistic
+    ranked = rank_vectors(users, items, targets, *nothing_seen, threads=threads)
+    return np.asarray(ranked.full.optimistic)
 
 
 def tfdat_contender(users: np.ndarray, items: np.ndarray, targets: np.ndarray, threads: int) -> Contender:

@@ -223,6 +223,8 @@ def test_scores_that_are_not_finite_are_an_error(bad):
         ({"seen_items": np.full(5, -1), "seen_indptr": np.array([0] * 60 + [5])}, "Every seen item should be"),
         ({"targets": np.zeros(59, int)}, "Received: 59 and 61"),
         ({"user_vectors": np.zeros((60, 15))}, r"Received: shapes \(60, 15\) and \(700, 16\)"),
+        ({"item_vectors": np.zeros((0, 16))}, "There should be candidates to rank. Received: 0"),
+        ({"user_vectors": np.zeros((60, 0)), "item_vectors": np.zeros((700, 0))}, "number of columns, at least 1"),
         ({"threads": 0}, "`threads` should be a positive integer. Received: 0"),
         ({"tile": (256, 100)}, r"1 to 255 items by 1 or more users. Received: \(256, 100\)"),
     ],

@@ -94,7 +94,7 @@ def count_vectors(
         counter.count()
         above[part], equal[part] = counter.above, counter.equal
 
-    # Threads of BLAS would fight with ours over the cores, and help less: comparing and counting take half the time.
+    # Threads of BLAS would fight with ours over the cores, and leave comparing and counting to one.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
         list(executor.map(work, parts))
     return above, equal

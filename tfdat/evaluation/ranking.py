@@ -108,9 +108,9 @@ def rank_vectors(
       ValueError: shapes that do not fit together, or a target or a seen item that is not a candidate.
     """
     user_vectors, item_vectors = np.asarray(user_vectors, np.float32), np.asarray(item_vectors, np.float32)
-    if user_vectors.ndim != 2 or item_vectors.ndim != 2 or user_vectors.shape[1] != item_vectors.shape[1]:
+    if user_vectors.ndim != 2 or item_vectors.ndim != 2 or not 0 < user_vectors.shape[1] == item_vectors.shape[1]:
         raise ValueError(
-            "User and item vectors should be matrices with the same number of columns. Received: shapes "
+            "User and item vectors should be matrices with the same number of columns, at least 1. Received: shapes "
             f"{user_vectors.shape} and {item_vectors.shape}."
         )
     for name, vectors in (("user", user_vectors), ("item", item_vectors)):
@@ -205,6 +205,8 @@ def _check_candidates(
     seen_indptr: NDArray[np.int64],
     seen_items: NDArray[np.int32],
 ) -> None:
+    if num_items < 1:
+        raise ValueError(f"There should be candidates to rank. Received: {num_items}.")
     if len(targets) != num_rows or len(seen_indptr) != num_rows + 1:
         raise ValueError(
             f"{num_rows} rows want as many targets and one more `seen_indptr`. Received: {len(targets)} and "
