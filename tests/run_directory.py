@@ -16,8 +16,14 @@ from tfdat.config.overrides import to_dict, with_values
 
 ITEMS = 900
 USERS = 300
-STRENGTH = {"dat": 1.6, "dat-no-cal": 1.5, "dat-no-amm": 1.45, "two-tower": 1.4, "chance": 0.0, "mostpop": 2.0}
+STRENGTH = {"dat": 1.6, "dat-no-cal": 1.5, "dat-no-amm": 1.45, "two-tower": 1.4, "mostpop": 2.0}
+CHANCE = {
+    "hr@50": 50 / ITEMS,
+    "hr@100": 100 / ITEMS,
+    "mrr_x10": 10 * float(np.sum(1 / np.arange(1, ITEMS + 1))) / ITEMS,
+}
 HOSTILE = "<script>document.title='owned'</script>"
+TERMS = ("prediction", "mimic_user", "mimic_item", "alignment")
 STEPS = [
     {"name": "read", "users": 6000, "items": 3600, "interactions": 88000, "categories": 94},
     {"name": f"category known {HOSTILE}", "users": 5900, "items": 3300, "interactions": 85000, "categories": 94},
@@ -64,6 +70,8 @@ def write_run(
     for method in methods:
         records = [
             write_replicate(root, method, number, seed=seed, collapsed=number < collapsed, arrays=arrays)
+            if method != "chance"
+            else {"metrics": CHANCE, "candidates": ITEMS, "test_users": USERS}
             for number in range(replicates)
         ]
         blocks[method] = _summed(records)
@@ -82,10 +90,9 @@ def write_replicate(
     own = np.random.default_rng([seed, number, sorted(STRENGTH).index(method)])
     popularity = np.sort(shared.pareto(1.2, ITEMS) * 4 + 3).astype(np.int32)[::-1]
     test = shared.choice(ITEMS, USERS, p=popularity / popularity.sum())
-    trained = method not in ("chance", "mostpop")
+    trained = method != "mostpop"
     rank = _ranks(own, 0.0 if collapsed and trained else STRENGTH[method])
-    optimistic = np.ones_like(rank) if method == "chance" else rank
-    pessimistic = np.full_like(rank, ITEMS) if method == "chance" else rank
+    optimistic, pessimistic = rank, rank + (own.random(USERS) < 0.1)
     masked = np.maximum(optimistic - own.integers(0, 6, USERS), 1).astype(np.int32)
     record: dict[str, Any] = {
         "method": method,
@@ -98,7 +105,8 @@ def write_replicate(
         "counts": {"users": USERS, "items": ITEMS, "interactions": 4000, "draws_rejected": number},
     }
     if trained:
-        record |= {"collapsed": collapsed, "epochs": 12 + number, "history": _history(own, 12 + number, method)}
+        epochs = int(own.integers(12, 20))
+        record |= {"collapsed": collapsed, "epochs": epochs, "history": _history(own, epochs, method)}
     _write(root / "replicates" / method / f"{number:03d}.json", record)
     if arrays:
         stored: dict[str, NDArray[Any]] = {
@@ -131,13 +139,13 @@ def _metrics(optimistic: NDArray[np.int32], pessimistic: NDArray[np.int32]) -> d
 
 def _history(rng: np.random.Generator, epochs: int, method: str) -> dict[str, list[float]]:
     fall = np.exp(-np.arange(epochs) / 3)
-    terms = {
-        "prediction": 0.55 + 0.15 * fall,
-        "mimic_user": 0.2 + 0.9 * fall,
-        "mimic_item": 0.25 + 0.8 * fall,
-        "alignment": 0.001 + 0.01 * fall if method in ("dat", "dat-no-amm") else 0 * fall,
-    }
-    history = {name: (values + rng.normal(0, 0.002, epochs)).tolist() for name, values in terms.items()}
+    terms = {"prediction": 0.55 + 0.15 * fall}
+    if method in ("dat", "dat-no-cal"):
+        terms |= {"mimic_user": 0.2 + 0.9 * fall, "mimic_item": 0.25 + 0.8 * fall}
+    if method in ("dat", "dat-no-amm"):
+        terms["alignment"] = 0.02 + 0.1 * fall
+    history = {name: (values + rng.normal(0, 0.004, epochs)).tolist() for name, values in terms.items()}
+    history = {name: history.get(name, [0.0] * epochs) for name in TERMS}
     history["loss"] = np.sum(list(history.values()), axis=0).tolist()
     history["val_loss"] = (np.asarray(history["loss"]) + 0.02).tolist()
     return history

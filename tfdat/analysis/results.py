@@ -89,6 +89,7 @@ class Variant(_Record):
       replicates: their number; that of the metrics where not stated.
       epochs: epochs trained, one a replicate.
       collapsed: number of replicates whose scores are all but equal.
+      collapse_reasons: how that was seen, one sentence each.
       candidates, users: ranked items and test users, one number for all replicates or one each.
       replicate_ids: names of the samples, so that runs that share some can be paired.
     """
@@ -98,6 +99,7 @@ class Variant(_Record):
     replicates: PositiveInt | None = None
     epochs: tuple[NonNegativeInt, ...] = ()
     collapsed: NonNegativeInt = 0
+    collapse_reasons: tuple[str, ...] = ()
     candidates: Counts = ()
     users: Counts = ()
     replicate_ids: tuple[str, ...] | None = None
@@ -149,8 +151,20 @@ class DataDescription(_Record):
     notes: tuple[str, ...] = Field(default=(), strict=False)
 
 
+class Count(_Record):
+    """Something counted while replicates were drawn, as its sum and mean over them."""
+
+    sum: FiniteFloat
+    mean: FiniteFloat
+
+
 class Results(_Record):
-    """A whole `results.json`."""
+    """A whole `results.json`.
+
+    Attributes:
+      counts: what was drawn, dropped, tied and unseen.
+      failed: numbers of the replicates that a method has no result for.
+    """
 
     schema_version: Literal[1] = 1
     tfdat_version: str | None = None
@@ -159,6 +173,8 @@ class Results(_Record):
     seed: int | None = None
     data: DataDescription = DataDescription()
     config: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    counts: dict[str, Count] = Field(default_factory=dict)
+    failed: dict[str, tuple[NonNegativeInt, ...]] = Field(default_factory=dict)
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
     baselines: dict[str, Variant] = Field(default_factory=dict)
 

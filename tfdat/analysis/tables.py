@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tfdat.analysis.published import METRICS, RESULTS, PublishedResult
 from tfdat.analysis.results import Metric, Results, Variant
-from tfdat.analysis.verdicts import Comparison, MetricVerdict, p_text, signed
+from tfdat.analysis.verdicts import Comparison, MetricVerdict, p_short, p_text, signed
 
 METRIC_LABELS: Mapping[str, str] = {"hr@50": "HR@50", "hr@100": "HR@100", "mrr_x10": "MRR x10"}
 MODEL_LABELS: Mapping[str, str] = {
@@ -85,7 +85,7 @@ def _verdict_row(verdict: MetricVerdict, spread: str) -> tuple[str, ...]:
         tail = (
             f"{signed(low)} to {signed(high)}",
             effect,
-            p_text(verdict.p_different).removeprefix("p ").removeprefix("= "),
+            p_short(verdict.p_different),
         )
     sides = (format_metric(verdict.left, spread), format_metric(verdict.right, spread))
     size = verdict.left.mean - verdict.right.mean if difference is None else difference.difference
@@ -95,17 +95,19 @@ def _verdict_row(verdict: MetricVerdict, spread: str) -> tuple[str, ...]:
 def table_notes(results: Results) -> list[str]:
     """What has to be said below a table of results, one sentence each."""
     notes = [f"{_SPREADS.get(str(results.setting('analysis.spread', 'sd')), '')}; ranks are over all candidates."]
-    for name, variant in results.variants.items():
-        if variant.collapsed:
-            notes.append(
-                f"COLLAPSED: {label(name)} in {variant.collapsed} of {variant.count} replicates (scores all but equal; "
-                "likely causes: a learning rate too high, ReLU before the L2 normalisation)."
-            )
+    notes += [_collapse_note(name, variant) for name, variant in results.variants.items() if variant.collapsed]
+    notes += [f"FAILED: {label(name)} in replicates {', '.join(map(str, at))}." for name, at in results.failed.items()]
     below = below_mostpop(results)
     notes += [f"Below MostPop: {label(name)} on {', '.join(metrics)}." for name, metrics in below.items()]
     if results.data.comparable_with_paper:
         notes.append("yu2021 ranks 243,166 items: its values are not those of a smaller catalogue.")
     return notes
+
+
+def _collapse_note(name: str, variant: Variant) -> str:
+    seen = f" ({'; '.join(map(plain, variant.collapse_reasons))})" if variant.collapse_reasons else ""
+    where = f"{label(name)} in {variant.collapsed} of {variant.count} replicates{seen}"
+    return f"COLLAPSED: {where}. Likely causes: a learning rate too high, ReLU before the L2 normalisation."
 
 
 def below_mostpop(results: Results) -> dict[str, list[str]]:

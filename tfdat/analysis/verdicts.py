@@ -255,11 +255,17 @@ def _outcome(
 
 def signed(value: float) -> str:
     """A difference with its sign, to four decimals or, where that leaves nothing, to one digit."""
-    return f"{value:+.0e}" if 0 < abs(value) < 5e-5 else f"{value:+.4f}"
+    return f"{value:+.0e}" if 1e-12 < abs(value) < 5e-5 else f"{value:+.4f}"
 
 
 def p_text(p: float) -> str:
     """`p = .043`, `p < .001`."""
+    short = p_short(p)
+    return f"p {short}" if short.startswith("<") else f"p = {short}"
+
+
+def p_short(p: float) -> str:
+    """`.043`, `< .001`, for a column of p values."""
     if p < 0.001:
-        return "p < .001"
-    return "p = 1" if p > 0.9995 else f"p = {f'{p:.3f}'.removeprefix('0')}"
+        return "< .001"
+    return "1" if p > 0.9995 else f"{p:.3f}".removeprefix("0")
