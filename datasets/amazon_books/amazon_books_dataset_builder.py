@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from amazon_books import pipeline, releases
+from amazon_books import croissant, download, pipeline, provenance, releases
 from amazon_books.choices import Choices
+from amazon_books.configs import CONFIGS
 
 
 @dataclasses.dataclass(eq=False)
@@ -19,60 +21,36 @@ class AmazonBooksConfig(tfds.core.BuilderConfig, Choices):  # type: ignore[misc]
     """A name and every decision about the data; see `Choices` for the fields."""
 
 
-SYNTHETIC = AmazonBooksConfig(
-    name="synthetic",
-    description="Generated: 2 % of the size of the real data, no download. For tests and first steps.",
-    synthetic_scale=0.02,
-)
-FINAL = AmazonBooksConfig(
-    name="final", description="Row Final of Table 1: categories filled, top 11, no missing values, 5-core."
-)
-RAW = AmazonBooksConfig(
-    name="raw",
-    description="Row Raw of Table 1: the 2014 5-core reviews as they are, before filling and filtering.",
-    category_order=("2014",),
-    price_order=("2014",),
-    top_categories=None,
-    required_fields=(),
-    exact_duplicates="keep",
-    repeats="keep_all",
-    core="off",
-)
-DIGITAL_MUSIC = AmazonBooksConfig(
-    name="digital_music",
-    description="Another category of the 2014 release: no filling, all categories, a 3-core.",
-    root_category="Digital Music",
-    file_stem="Digital_Music",
-    category_order=("2014",),
-    price_order=("2014",),
-    top_categories=None,
-    min_user=3,
-    min_item=3,
-)
-
-
 class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is untyped
     """One example a user; `interactions` holds one entry a review, in order of time.
 
     A config of your own takes any field of `Choices`:
-    `tfds build datasets/amazon_books --config '{"name": "items", "top_by": "items"}' --manual_dir DIR`.
+    `tfds build datasets/amazon_books --config '{"name": "by_items", "top_by": "items"}' --manual_dir DIR`.
     """
 
-    VERSION = tfds.core.Version(pipeline.VERSION)
-    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  (a TFDS class attribute)
+    VERSION = tfds.core.Version(provenance.VERSION)
+    RELEASE_NOTES = {provenance.VERSION: "First release."}  # noqa: RUF012  (a TFDS class attribute)
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Put the raw files in the manual folder: 2014/reviews_Books_5.json.gz, 2014/meta_Books.json.gz, "
-        "2018/meta_Books.json.gz, 2023/meta_Books.jsonl.gz. Config `synthetic` needs none."
+        "Config `synthetic` needs no file. The others take the raw files from the manual folder, where they lie in a "
+        "folder per release: 2014/reviews_Books_5.json.gz, 2014/meta_Books.json.gz, 2018/meta_Books.json.gz, "
+        "2023/meta_Books.jsonl.gz. What is not there is downloaded."
     )
-    # `tfds build` without --config builds what this list holds, so only the config that needs no file is in it.
-    BUILDER_CONFIGS = [SYNTHETIC]  # noqa: RUF012
-    builder_configs = {config.name: config for config in (SYNTHETIC, FINAL, RAW, DIGITAL_MUSIC)}  # noqa: RUF012
+    builder_configs = {  # noqa: RUF012
+        name: AmazonBooksConfig(name=name, description=description, **dataclasses.asdict(choices))
+        for name, (description, choices) in CONFIGS.items()
+    }
+    # `tfds build` without --config builds all of this list, so only the config that needs no file is in it.
+    BUILDER_CONFIGS = [builder_configs["synthetic"]]  # noqa: RUF012
 
     def _info(self) -> tfds.core.DatasetInfo:
         def column(dtype: Any, doc: str) -> tfds.features.Tensor:
             return tfds.features.Tensor(shape=(None,), dtype=dtype, doc=doc)
 
-        return self.dataset_info_from_configs(
+        documents = self.get_metadata()
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=(documents.description or "").split("\n## ", maxsplit=1)[0].strip(),
+            citation=documents.citation,
             features=tfds.features.FeaturesDict(
                 {
                     "user_id": tfds.features.Text(doc="reviewerID"),
@@ -94,14 +72,54 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
             metadata=tfds.core.MetadataDict(),
         )
 
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: Any = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        **options: Any,
+    ) -> None:
+        """As TFDS documents it; besides, a dataset that was made from other sources or choices is not reused.
+
+        Raises:
+          ValueError: a stale or half-copied dataset is in the way, or the raw files are not what they should be.
+          FileNotFoundError: a raw file is neither in the manual folder nor to be downloaded.
+          OSError: the disk is full, or refuses.
+        """
+        download_config = download_config or tfds.download.DownloadConfig()
+        if download_config.download_mode == tfds.GenerateMode.REUSE_DATASET_IF_EXISTS:
+            self._check_reusable(download_config.manual_dir)
+        try:
+            super().download_and_prepare(download_dir=download_dir, download_config=download_config, **options)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OSError(error.errno, f"The disk is full: {self.data_dir} could not be written") from None
+            raise
+
+    def _check_reusable(self, manual_dir: Any) -> None:
+        if not self.data_path.exists():
+            return
+        reason: str | None = "it is not complete (no dataset_info.json)"
+        if self.is_prepared():
+            folder = Path(manual_dir) if manual_dir else None
+            reason = provenance.why_stale(self.info.metadata, self.builder_config, folder)
+        if reason:
+            raise ValueError(
+                f"{self.data_dir} cannot be reused: {reason}. `tfds build --overwrite` makes it anew, or delete it."
+            )
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        super()._download_and_prepare(dl_manager, download_config)
+        croissant.write(self.info.metadata, Path(self.data_dir) / "croissant.json")
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        config = self.builder_config
-        if config.synthetic_scale is not None:
-            prepared = pipeline.prepare_synthetic(config)
+        choices: Choices = self.builder_config
+        if choices.synthetic_scale is not None:
+            prepared = pipeline.prepare_synthetic(choices)
         else:
-            prepared = pipeline.prepare(_raw_files(dl_manager, config), config)
+            prepared = pipeline.prepare(_raw_files(dl_manager, choices), choices)
         self.info.metadata.update(prepared.metadata)
-        print(prepared.metadata["table1"])
+        print("\n".join([prepared.metadata["table1"], *prepared.metadata["notes"]]))
         return {"train": self._generate_examples(prepared)}
 
     def _generate_examples(self, prepared: pipeline.Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -110,11 +128,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
 
 
 def _raw_files(dl_manager: tfds.download.DownloadManager, choices: Choices) -> dict[str, Path]:
+    """The raw files from the manual folder, else from the folder of downloads, else from the network."""
+    downloads = Path(dl_manager.download_dir) / "amazon_books"
     try:
-        folder: Path | None = Path(dl_manager.manual_dir)
+        manual: Path | None = Path(dl_manager.manual_dir)
     except AssertionError:  # TFDS: no such folder, or an empty one
-        folder = None
-    files, missing = releases.find(folder, choices) if folder else ({}, list(releases.urls(choices)))
-    if missing:
-        raise FileNotFoundError(releases.missing_message(missing[0], folder, choices))
+        manual = None
+    files, missing = releases.find([folder for folder in (manual, downloads) if folder], choices)
+    for key in missing:
+        files[key] = downloads / releases.relative_paths(choices)[key]
+        try:
+            _fetch_any(releases.urls(choices)[key], files[key])
+        except OSError as error:
+            raise FileNotFoundError(
+                releases.missing_message(key, manual, choices, f", and the download failed ({error})")
+            ) from None
     return files
+
+
+def _fetch_any(addresses: tuple[str, ...], target: Path) -> None:
+    """Downloads from the first address that answers."""
+    for address in addresses[:-1]:
+        try:
+            return download.fetch(address, target)
+        except OSError as error:
+            print(f"{error}; trying the next address.")
+    return download.fetch(addresses[-1], target)

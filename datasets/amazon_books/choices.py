@@ -75,7 +75,7 @@ class Choices:
         number=39,
         source="ours",
         paper="not said: only categories are said to be filled",
-        reason="the release of the reviews first, so that a price is near its time; later releases fill what is missing",
+        reason="the release of the reviews first, whose prices are of their time; later ones fill what is missing",
         alternatives=(("2014",),),
     )
     top_categories: PositiveInt | None = choice(

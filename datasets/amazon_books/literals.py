@@ -1,8 +1,8 @@
 """Python literals from a stranger: dicts, lists, strings and numbers, and nothing that could run, recurse or hang.
 
-`ast.literal_eval` executes nothing, but it can be made to recurse until the interpreter dies, and it parses before it
-refuses. So the text is checked token by token first: only brackets, commas, colons, plain strings, plain numbers and the
-three constants pass, and only to a modest depth.
+`ast.literal_eval` executes nothing, but it parses before it refuses, and a chain of operators, calls or brackets makes
+the parser recurse until the interpreter dies. So the shape of the text is checked first: strings, plain numbers and the
+three constants, separated by commas and colons, in brackets of modest depth.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ import re
 import warnings
 
 MAX_DEPTH = 32
+"""Nesting of brackets; real lines have 4."""
 
-_STRING = re.compile(r"""u?'[^'\\]*(?:\\.[^'\\]*)*'|u?"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
-_TOKEN = re.compile(r"-?\d{1,18}(?:\.\d{0,18})?(?:[eE][-+]?\d{1,3})?|None|True|False|[,:\s]+")
-_BRACKETS = re.compile(r"[^\[\](){}]")
+MAX_LENGTH = 1 << 19
+"""Characters. A parsed literal takes some 150 times its text in memory; real lines stay below a tenth of this."""
+
+# A string that does not end runs to the end of the text: a single pass, and `literal_eval` refuses it.
+_STRING = re.compile(r"""u?'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)|u?"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)""", re.DOTALL)
+_VALUE = re.compile(r"-?\d{1,18}(?:\.\d{0,18})?(?:[eE][-+]?\d{1,3})?|None|True|False", re.ASCII)
+
+# In a shape, " stands for a string and ' for another value: no other quote is left.
+_NO_SHAPE = re.compile(r"""[^\[\](){},:'"]""")
+_ADJACENT = re.compile(r"""['\])}]["'\[({]|"['\[({]""")
 
 
 def parse_literal(text: str) -> object:
@@ -24,10 +32,12 @@ def parse_literal(text: str) -> object:
     Raises:
       ValueError: anything else. The message is a short constant reason, fit for counting.
     """
-    brackets = _TOKEN.sub("", _STRING.sub(" ", text))
-    if _BRACKETS.search(brackets):
+    if len(text) > MAX_LENGTH:
+        raise ValueError("too long")
+    shape = "".join(_VALUE.sub("'", _STRING.sub('"', text)).split())
+    if _NO_SHAPE.search(shape) or _ADJACENT.search(shape):
         raise ValueError("not a literal")
-    if _depth(brackets) > MAX_DEPTH:
+    if _depth(shape) > MAX_DEPTH:
         raise ValueError("nested too deep")
     try:
         with warnings.catch_warnings():
@@ -37,9 +47,12 @@ def parse_literal(text: str) -> object:
         raise ValueError("not a literal") from None
 
 
-def _depth(brackets: str) -> int:
+def _depth(shape: str) -> int:
     depth = deepest = 0
-    for bracket in brackets:
-        depth += 1 if bracket in "[({" else -1
-        deepest = max(deepest, depth)
+    for character in shape:
+        if character in "[({":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "])}":
+            depth -= 1
     return deepest

@@ -1,4 +1,4 @@
-"""Raw -> Final of Table 1: fill the categories, drop what Final drops, iterate to the core. Pure functions on arrays."""
+"""Raw -> Final of Table 1: fill the categories, drop what Final drops, iterate to the core. Pure, on arrays."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ def merge(reviews: Reviews, items: Mapping[str, Items], choices: Choices) -> Mer
     rows = np.arange(len(reviews.user), dtype=np.int64)
     steps = [_step("read", reviews, rows, before)]
 
-    def keep(name: str, mask: NDArray[np.bool_]) -> None:
+    def keep(name: str, mask: NDArray[np.bool_], attributes: Attributes = after) -> None:
         nonlocal rows
         rows = rows[mask]
-        steps.append(_step(name, reviews, rows, after))
+        steps.append(_step(name, reviews, rows, attributes))
         if not len(rows):
             raise ValueError(f"No interaction is left after the step {name!r}: {steps[-2].interactions:,} before it.")
 
     if choices.exact_duplicates == "drop":
-        keep("exact duplicates dropped", first_of_duplicates(reviews, rows))
+        keep("exact duplicates dropped", first_of_duplicates(reviews, rows), before)
     if choices.repeats == "keep_last":
-        keep("repeated user-item pairs: last kept", last_of_repeats(reviews, rows))
+        keep("repeated user-item pairs: last kept", last_of_repeats(reviews, rows), before)
     missing = _missing_shares(reviews.item[rows], before, after)
     keep(f"categories filled from {', '.join(choices.category_order)}", np.ones(len(rows), dtype=bool))
     if "category" in choices.required_fields:
@@ -147,8 +147,8 @@ def first_of_duplicates(reviews: Reviews, rows: NDArray[np.int64]) -> NDArray[np
 def last_of_repeats(reviews: Reviews, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Marks the last review of every user-item pair.
 
-    Among reviews of the same second the one with the most votes counts, then the one with the higher rating: by content,
-    so that the order of the file plays no part.
+    Among reviews of the same second the one with the most votes counts, then the one with the higher rating: by
+    content, so that the order of the file plays no part.
     """
     order, same_pair = _grouped(reviews, rows)
     is_last = np.append(~same_pair[1:], True) if len(rows) else same_pair

@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amazon_books import releases, table1
+from amazon_books import provenance, releases, table1
 from amazon_books.choices import Choices, decisions, fingerprint
 from amazon_books.merge import MISSING, Attributes, Merged, merge
 from amazon_books.tables import Items, Reviews, read_items, read_reviews
-
-VERSION = "1.0.0"
-"""Version of the data that the same sources and choices give; it changes when a rule of this package does."""
 
 _GENERATED_SHARE = 0.001
 
@@ -32,7 +29,8 @@ class Prepared:
       rows: [m] indices into `reviews`.
       user_starts: [U + 1] where each user's rows begin and end in `rows`.
       attributes: of all reviewed items.
-      metadata: JSON types: fingerprint, content_sha256, synthetic, choices, sources, steps, missing, table1.
+      metadata: JSON types. fingerprint (of sources and choices), content_sha256 (of the interactions), version,
+        synthetic, choices, sources (by file, with their lines), generator, fills, steps, missing, notes, table1.
     """
 
     reviews: Reviews
@@ -52,54 +50,44 @@ def prepare(files: Mapping[str, Path], choices: Choices) -> Prepared:
     Raises:
       FileNotFoundError, ValueError: a file is absent, broken or not what it should be, or nothing is left of it.
     """
-    reviews = read_reviews(files[releases.REVIEWS], choices.allow_truncated, choices.max_rejected)
+    truncated, rejected = choices.allow_truncated, choices.max_rejected
+    reviews = read_reviews(files[releases.REVIEWS], truncated, rejected)
     items = {
-        release: read_items(
-            files[release],
-            release,
-            choices.root_category,
-            reviews.item_names,
-            choices.allow_truncated,
-            choices.max_rejected,
-        )
+        release: read_items(files[release], release, choices.root_category, reviews.item_names, truncated, rejected)
         for release in choices.releases
     }
     merged = merge(reviews, items, choices)
     rows, user_starts = _by_user(reviews, merged.rows)
-    synthetic = (
-        choices.synthetic_scale is not None
-        or releases.is_marked_synthetic(dict(files))
-        or reviews.generated > _GENERATED_SHARE * len(reviews.user)
-    )
     prepared = Prepared(reviews, rows, user_starts, merged.attributes, {})
-    prepared.metadata.update(_metadata(prepared, items, merged, choices, files, synthetic))
+    prepared.metadata.update(_metadata(prepared, items, merged, choices, files))
     return prepared
 
 
 def prepare_synthetic(choices: Choices) -> Prepared:
     """Generates the raw files in a temporary folder and reads them as if they were real."""
-    from amazon_books import synthetic  # noqa: PLC0415  (the generator is needed by no other config)
+    from amazon_books import synthetic
 
+    if choices.synthetic_scale is None:
+        raise ValueError("`synthetic_scale` should be set for generated data. Received: None.")
     with tempfile.TemporaryDirectory(prefix="amazon_books_synthetic_") as folder:
-        scale = choices.synthetic_scale or 1.0
-        synthetic.write(Path(folder), scale=scale, seed=choices.synthetic_seed, review_text=False)
-        files, _ = releases.find(Path(folder), choices)
+        synthetic.write(Path(folder), choices.synthetic_scale, choices.synthetic_seed, review_text=False)
+        files, _ = releases.find([Path(folder)], choices)
         return prepare(files, choices)
 
 
-def users(prepared: Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
+def users(prepared: Prepared) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     """Yields `(user_id, interactions)`: one array a field, one entry an interaction, in order of time."""
     reviews, attributes, rows = prepared.reviews, prepared.attributes, prepared.rows
-    names = np.array([*(name.encode() for name in attributes.category_names), b""], dtype=object)
+    categories = np.array([*(name.encode() for name in attributes.category_names), b""], dtype=object)
     items = reviews.item[rows]
     columns = {
-        "asin": reviews.item_names[items].astype(object),
+        "asin": reviews.item_names.astype(object)[items],
         "rating": reviews.rating[rows],
         "timestamp": reviews.timestamp[rows].astype(np.int64),
         "helpful_up": reviews.helpful_up[rows],
         "helpful_total": reviews.helpful_total[rows],
         "price": attributes.price[items],
-        "category": names[attributes.category[items]],
+        "category": categories[attributes.category[items]],
     }
     for start, end in zip(prepared.user_starts[:-1].tolist(), prepared.user_starts[1:].tolist(), strict=True):
         user = reviews.user_names[reviews.user[rows[start]]].decode()
@@ -113,9 +101,9 @@ def content_sha256(prepared: Prepared) -> str:
     users_kept, items_kept = np.unique(reviews.user[rows]), np.unique(reviews.item[rows])
     digest.update(b"\n".join(reviews.user_names[users_kept].tolist()) + b"\n\n")
     digest.update(b"\n".join(reviews.item_names[items_kept].tolist()) + b"\n\n")
-    digest.update("\n".join(attributes.category_names).encode())
+    names = [*attributes.category_names, ""]
+    digest.update("\n".join(names[code] for code in attributes.category[items_kept]).encode())
     columns: list[NDArray[Any]] = [
-        attributes.category[items_kept],
         attributes.price[items_kept],
         np.searchsorted(users_kept, reviews.user[rows]).astype(np.int32),
         np.searchsorted(items_kept, reviews.item[rows]).astype(np.int32),
@@ -127,38 +115,36 @@ def content_sha256(prepared: Prepared) -> str:
 
 
 def _by_user(reviews: Reviews, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    ordered = rows[np.lexsort([rows, reviews.timestamp[rows], reviews.user[rows]])]
+    ordered = rows[np.lexsort((rows, reviews.timestamp[rows], reviews.user[rows]))]
     user = reviews.user[ordered]
     starts = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
     return ordered, np.append(starts, len(ordered))
 
 
 def _metadata(
-    prepared: Prepared,
-    items: Mapping[str, Items],
-    merged: Merged,
-    choices: Choices,
-    files: Mapping[str, Path],
-    synthetic: bool,
+    prepared: Prepared, items: Mapping[str, Items], merged: Merged, choices: Choices, files: Mapping[str, Path]
 ) -> dict[str, Any]:
-    counts = {releases.REVIEWS: prepared.reviews.counts} | {release: table.counts for release, table in items.items()}
+    reviews = prepared.reviews
+    counts = {releases.REVIEWS: reviews.counts} | {release: table.counts for release, table in items.items()}
     sums = {key: count.sha256 for key, count in counts.items()}
-    files_read = {
-        key: {"name": files[key].name, "bytes": files[key].stat().st_size, "mtime_ns": files[key].stat().st_mtime_ns}
-        | dataclasses.asdict(count)
-        for key, count in counts.items()
-    }
+    synthetic = (
+        choices.synthetic_scale is not None
+        or releases.is_marked_synthetic(files)
+        or reviews.generated > _GENERATED_SHARE * len(reviews.user)
+    )
     steps = [dataclasses.asdict(step) for step in merged.steps]
     return {
-        "fingerprint": fingerprint(choices, sums, VERSION),
+        "fingerprint": fingerprint(choices, sums, provenance.VERSION),
         "content_sha256": content_sha256(prepared),
-        "version": VERSION,
+        "version": provenance.VERSION,
         "synthetic": synthetic,
         "choices": decisions(choices),
-        "sources": files_read,
+        "sources": {key: provenance.describe(files[key], count) for key, count in counts.items()},
+        "generator": None if choices.synthetic_scale is None else provenance.generator_sha256(),
         "fills": _fills(prepared, items, choices),
         "steps": steps,
         "missing": merged.missing,
+        "notes": [] if synthetic else releases.unknown_sums(choices, sums),
         "table1": table1.render(steps, synthetic, choices.root_category),
     }
 

@@ -20,10 +20,11 @@ from amazon_books.literals import parse_literal
 _ID = re.compile(r"[!-~]{1,64}")
 _TAG = re.compile(r"<[^<>]*>")
 _SENTENCE = re.compile(r"\.\s")
+_RELATED = re.compile(r"""'related': \{(?:'[a-z_]{1,40}': \[(?:'[0-9A-Z]{1,20}'(?:, )?)*\](?:, )?)*\}""")
 _AMOUNT = r"\$?(\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d{1,7}(?:\.\d{1,2})?|\.\d{1,2})"
-_PRICE = re.compile(_AMOUNT)
-_PRICE_RANGE = re.compile(rf"(?:{_AMOUNT} ?[-–] ?{_AMOUNT}|[Ff]rom {_AMOUNT})")
-_DATE = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})")
+_PRICE = re.compile(_AMOUNT, re.ASCII)
+_PRICE_RANGE = re.compile(rf"(?:{_AMOUNT} ?[-–] ?{_AMOUNT}|[Ff]rom {_AMOUNT})", re.ASCII)
+_DATE = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
 _MAX_PRICE = 1e7
 _MAX_TIME = 2**31 - 1
 _MAX_CATEGORY = 60
@@ -74,38 +75,39 @@ class Item(NamedTuple):
     price_is_low_end: bool
 
 
-class _BadError(Exception):
-    """Carries a rejection's reason out of a nested helper."""
-
-
 def parse_review(line: bytes) -> Review | Rejection:
     """Reads a line of `2014/reviews_*_5.json.gz`. Absent votes count as none; an absent time is taken from the date."""
     record = _json_object(line)
     if isinstance(record, Rejection):
         return record
-    user, asin, rating = record.get("reviewerID"), record.get("asin"), record.get("overall")
+    user: Any = record.get("reviewerID")
+    asin: Any = record.get("asin")
+    rating: Any = record.get("overall")
+    votes: Any = record.get("helpful")
+    time: Any = _seconds(record.get("unixReviewTime"), record.get("reviewTime"))
+    reason = None
     if type(user) is not str or not _ID.fullmatch(user):
-        return Rejection("no reviewerID")
-    if type(asin) is not str or not _ID.fullmatch(asin):
-        return Rejection("no asin")
-    if type(rating) not in (float, int) or rating not in _STARS:
-        return Rejection("rating is not 1 to 5")
-    time = record.get("unixReviewTime")
-    if time is None:
-        time = _seconds(record.get("reviewTime"))
-    if type(time) is not int or not 0 < time <= _MAX_TIME:
-        return Rejection("no time")
-    try:
-        up, total = _votes(record.get("helpful"))
-    except _BadError as bad:
-        return Rejection(str(bad))
+        reason = "no reviewerID"
+    elif type(asin) is not str or not _ID.fullmatch(asin):
+        reason = "no asin"
+    elif type(rating) not in (float, int) or rating not in _STARS:
+        reason = "rating is not 1 to 5"
+    elif time is None:
+        reason = "no time"
+    elif votes is not None and not _are_votes(votes):
+        reason = "helpful is not [up, total]"
+    if reason is not None:
+        return Rejection(reason)
+    up, total = votes or (0, 0)
     return Review(user, asin, int(rating), time, up, total, record.get("reviewerName") == "synthetic")
 
 
 def parse_item_2014(line: bytes, root: str) -> Item | Rejection:
     """Reads a line of `2014/meta_*.json.gz`: a Python literal with several category paths."""
     try:
-        record = parse_literal(line.decode())
+        # Lists of related items are half of a line and most of its tokens. In a text the quotes would be escaped, or
+        # the text be in double quotes, and then it is no field that is used.
+        record = parse_literal(_RELATED.sub("'related': {}", line.decode()))
     except UnicodeDecodeError:
         return Rejection("not UTF-8")
     except ValueError as error:
@@ -201,23 +203,23 @@ def _price(value: object) -> tuple[float | None, bool]:
     return None, False
 
 
-def _votes(value: object) -> tuple[int, int]:
-    if value is None:
-        return 0, 0
-    if type(value) is list and len(value) == 2:
-        up, total = value
-        if type(up) is int and type(total) is int and 0 <= up <= total <= _MAX_TIME:
-            return up, total
-    raise _BadError("helpful is not [up, total]")
+def _are_votes(value: object) -> bool:
+    if type(value) is not list or len(value) != 2:
+        return False
+    up, total = value
+    return type(up) is int and type(total) is int and 0 <= up <= total <= _MAX_TIME
 
 
-def _seconds(value: object) -> int | None:
-    """Midnight UTC of a date such as "07 3, 2014"."""
-    match = _DATE.fullmatch(value) if type(value) is str else None
+def _seconds(time: object, date: object) -> int | None:
+    """`time` if it is a plausible one; where it is absent, midnight UTC of a date such as "07 3, 2014"."""
+    if time is not None:
+        return time if type(time) is int and 0 < time <= _MAX_TIME else None
+    match = _DATE.fullmatch(date) if type(date) is str else None
     if match is None:
         return None
     try:
         day = datetime.datetime(int(match[3]), int(match[1]), int(match[2]), tzinfo=datetime.timezone.utc)
     except ValueError:
         return None
-    return int(day.timestamp())
+    seconds = int(day.timestamp())
+    return seconds if 0 < seconds <= _MAX_TIME else None

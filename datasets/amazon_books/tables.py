@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from amazon_books.gzip_lines import GzipLines
-from amazon_books.raw_formats import ITEM_PARSERS, Item, Rejection, parse_review
+from amazon_books.raw_formats import ITEM_PARSERS, Item, Rejection
+from amazon_books.review_columns import FIELDS, ReviewPart, parse_blocks
 
 TOO_LONG = "too long"
+
+_PARALLEL_FROM = 32 << 20
+_MAX_WORKERS = 4
 
 # Every asin that a metadata line could be about. In a JSON line the quotes of a text are escaped, so only keys match; a
 # Python literal may quote the pattern in a title. A line is skipped only if none of its matches is wanted.
@@ -106,49 +112,15 @@ def read_reviews(path: Path, allow_truncated: bool = False, max_rejected: float 
     Raises:
       FileNotFoundError, ValueError: see `GzipLines`; or too many lines were rejected (the reasons are named).
     """
-    user_codes: dict[str, int] = {}
-    item_codes: dict[str, int] = {}
-    generated = 0
-    rejected: collections.Counter[str] = collections.Counter()
-    blocks = []
     lines = GzipLines(path, allow_truncated)
-    for block in _progress(lines):
-        rows = []
-        for line in block:
-            review = parse_review(line)
-            if type(review) is Rejection:
-                rejected[review.reason] += 1
-                continue
-            user, asin, rating, timestamp, up, total, synthetic = review
-            rows.append(
-                (
-                    user_codes.setdefault(user, len(user_codes)),
-                    item_codes.setdefault(asin, len(item_codes)),
-                    timestamp,
-                    rating,
-                    up,
-                    total,
-                )
-            )
-            generated += synthetic
-        blocks.append(np.array(rows, dtype=np.int32).reshape(-1, 6))
-    counts = _accounted(lines, rejected, sum(map(len, blocks)), 0)
+    parts = parse_blocks(_progress(lines), _workers(path))
+    rejected = sum((part.rejected for part in parts), collections.Counter())
+    counts = _accounted(lines, rejected, sum(len(rows) for part in parts for rows in part.rows), 0)
     check_rejected(path, counts, max_rejected)
-    user, item, timestamp, rating, up, total = _columns(blocks)
-    user_names, user_order = _sorted_names(user_codes)
-    item_names, item_order = _sorted_names(item_codes)
-    return Reviews(
-        user_order[user],
-        item_order[item],
-        timestamp,
-        rating.astype(np.uint8),
-        up,
-        total,
-        user_names,
-        item_names,
-        generated,
-        counts,
-    )
+    generated = sum(part.generated for part in parts)
+    user_names, item_names = _recoded(parts)
+    user, item, timestamp, rating, up, total = _columns(parts)
+    return Reviews(user, item, timestamp, rating.astype(np.uint8), up, total, user_names, item_names, generated, counts)
 
 
 def read_items(
@@ -180,8 +152,9 @@ def read_items(
     kept = skipped = duplicates = 0
     lines = GzipLines(path, allow_truncated)
     for block in _progress(lines):
-        wanted = [line for line in block if _may_name(line, codes)]
-        skipped += len(block) - len(wanted)
+        block_lines = block.split(b"\n")
+        wanted = [line for line in block_lines if _may_name(line, codes)]
+        skipped += len(block_lines) - len(wanted)
         for line in wanted:
             item = ITEM_PARSERS[release](line, root)
             if isinstance(item, Rejection):
@@ -224,19 +197,33 @@ def _accounted(lines: GzipLines, rejected: collections.Counter[str], kept: int, 
     return LineCounts(lines.lines, kept, skipped, dict(rejected.most_common()), lines.truncated, lines.sha256)
 
 
-def _columns(blocks: list[NDArray[np.int32]]) -> list[NDArray[np.int32]]:
-    """Joins blocks of rows column by column, so that no second copy of the whole is ever held."""
-    width = 6
-    return [np.concatenate([block[:, column] for block in blocks]) for column in range(width)]
+def _workers(path: Path) -> int:
+    """Processes beside this one; a small file is read before they would have started."""
+    large = path.is_file() and path.stat().st_size > _PARALLEL_FROM
+    return min(os.cpu_count() or 1, _MAX_WORKERS) if large else 0
 
 
-def _sorted_names(codes: dict[str, int]) -> tuple[NDArray[np.bytes_], NDArray[np.int32]]:
-    """Names in order, and the new code of each old one."""
-    names = np.array(list(codes), dtype=np.bytes_)
-    order = np.argsort(names, kind="stable")
-    new = np.empty(len(names), dtype=np.int32)
-    new[order] = np.arange(len(names), dtype=np.int32)
-    return names[order], new
+def _recoded(parts: list[ReviewPart]) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
+    """Replaces every part's codes by those of the sorted union of the names, which is returned for users and items."""
+    unions = []
+    for column, name in enumerate(("users", "items")):
+        names = [np.array(list(getattr(part, name)), dtype=np.bytes_) for part in parts]
+        union = np.unique(np.concatenate(names))
+        for part, known in zip(parts, names, strict=True):
+            codes = np.searchsorted(union, known).astype(np.int32)
+            for rows in part.rows:
+                rows[:, column] = codes[rows[:, column]]
+        unions.append(union)
+    return unions[0], unions[1]
+
+
+def _columns(parts: list[ReviewPart]) -> list[NDArray[np.int32]]:
+    """Joins the blocks in the order of the file, column by column: no second copy of the whole is ever held."""
+    blocks = [
+        rows for turn in itertools.zip_longest(*(part.rows for part in parts)) for rows in turn if rows is not None
+    ]
+    empty = np.empty(0, dtype=np.int32)
+    return [np.concatenate([empty, *(rows[:, column] for rows in blocks)]) for column in range(len(FIELDS))]
 
 
 def _items(records: dict[int, Item], size: int, duplicates: int, counts: LineCounts) -> Items:
@@ -253,10 +240,10 @@ def _items(records: dict[int, Item], size: int, duplicates: int, counts: LineCou
     return Items(category, price, found, low_end, duplicates, counts)
 
 
-def _progress(lines: GzipLines) -> Iterable[list[bytes]]:
-    total = None
-    bar: Callable[..., tqdm] = tqdm
-    with bar(desc=lines.path.name, unit=" lines", unit_scale=True, total=total, disable=None, delay=2) as progress:
+def _progress(lines: GzipLines) -> Iterator[bytes]:
+    """The blocks of `lines`, with a bar of the compressed bytes when a person is watching and it takes a while."""
+    size = lines.path.stat().st_size if lines.path.exists() else 0
+    with tqdm(total=size, desc=lines.path.name, unit="B", unit_scale=True, disable=None, delay=2) as bar:
         for block in lines:
             yield block
-            progress.update(len(block))
+            bar.update(lines.offset - bar.n)

@@ -141,7 +141,8 @@ def load_cached(directory: Path) -> Interactions:
 
 def cached_directory(interactions: Interactions) -> Path | None:
     """Where the memory-mapped columns of `interactions` lie; None when they are in memory only."""
-    return Path(interactions.user.filename).parent if isinstance(interactions.user, np.memmap) else None
+    file = interactions.user.filename if isinstance(interactions.user, np.memmap) else None
+    return Path(file).parent if file else None
 
 
 def _first_known(

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import io
 import json
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from amazon_books import pipeline, releases
+from amazon_books import provenance, releases
 from amazon_books.choices import Choices
-from tfdat.data.columns import Source, assemble, cached_directory, load_cached, write_columns
+from amazon_books.configs import CONFIGS
+
+from tfdat.data.columns import Source, assemble, load_cached, write_columns
 from tfdat.data.files import FORMAT_HELP, SUFFIXES, read_interactions
 from tfdat.data.interactions import MISSING, Interactions
 
-__all__ = ["DATA_HELP", "cached_directory", "dataset_decisions", "load", "load_cached", "write_columns"]
-
 DATASET = "amazon_books"
-_CONFIGS = ("synthetic", "final", "raw", "digital_music")
 _SPEC = re.compile(r"(?P<dataset>\w+)/(?P<config>\w+)")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _BATCH = 2048
-
-DATA_HELP = (
-    f"a dataset ({', '.join(f'{DATASET}/{name}' for name in _CONFIGS)}, or any {DATASET}/<config> prepared with "
-    f"`tfds build`), or a {', '.join(SUFFIXES)} file: {FORMAT_HELP}"
+_KNOWN = (
+    f"{', '.join(f'{DATASET}/{name}' for name in CONFIGS)}, any {DATASET}/<config> prepared with `tfds build`, or the "
+    f"path of a {', '.join(SUFFIXES)} file"
 )
+
+DATA_HELP = f"{_KNOWN}: {FORMAT_HELP}"
 """What a `--data` argument may be, for `--help`."""
 
 
@@ -40,7 +42,7 @@ def load(spec: str, data_dir: Path | None = None, manual_dir: Path | None = None
     """Loads interactions; a TFDS dataset that is absent is built first, if its raw files are there.
 
     The first load of a dataset leaves a columnar copy beside it, keyed by its fingerprint; later loads open that copy
-    and import no TensorFlow.
+    and import no TensorFlow. Nothing is downloaded here: `tfds build` does that.
 
     Args:
       spec: a name such as `amazon_books/final`, or the path of a .csv, .tsv or .parquet file.
@@ -48,23 +50,45 @@ def load(spec: str, data_dir: Path | None = None, manual_dir: Path | None = None
       manual_dir: the folder of the raw files; `<data_dir>/downloads/manual` by default.
 
     Raises:
-      ValueError: an unknown name, an unusable file, or a dataset whose sources changed since it was built.
+      ValueError: an unknown name, an unusable file, or a dataset whose sources changed since it was made.
       FileNotFoundError: a file is missing; the message names it, its folder and its address.
     """
     if Path(spec).suffix.lower() in SUFFIXES:
         return read_interactions(Path(spec).expanduser())
     match = _SPEC.fullmatch(spec)
     if match is None or match["dataset"] != DATASET:
-        raise ValueError(f"Unknown data {spec!r}. Known: {DATA_HELP}")
+        raise ValueError(f"Unknown data {spec!r}. Known: {_KNOWN}.")
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     manual = manual_dir.expanduser() if manual_dir else root / "downloads" / "manual"
-    prepared = _prepared(root, match["config"]) or _build(root, match["config"], manual)
-    return _columns(spec, prepared)
+    return _columns(spec, _current(root, match["config"], manual))
 
 
 def dataset_decisions() -> list[tuple[str, Any, Mapping[str, Any]]]:
     """The dataset's decisions for the ledger: `(key, default, metadata)`, metadata as `tfdat.config.decision` has."""
     return [(f"dataset.{field.name}", field.default, field.metadata) for field in dataclasses.fields(Choices)]
+
+
+def _current(root: Path, config: str, manual: Path) -> Path:
+    """The folder of the prepared dataset, made now if it is absent; a stale one is only remade if nothing is lost."""
+    choices = CONFIGS[config][1] if config in CONFIGS else None
+    prepared = _prepared(root, config)
+    if prepared is not None:
+        reason = provenance.why_stale(_metadata(prepared), choices, manual)
+        if reason is None:
+            return prepared
+        if choices is None or choices.synthetic_scale is None:
+            raise ValueError(
+                f"{prepared} cannot be used: {reason}. `tfds build --overwrite` makes it anew, or delete it."
+            )
+        print(f"{DATASET}/{config} is made anew: {reason}.")
+    if choices is None:
+        raise ValueError(f"Unknown data '{DATASET}/{config}': it is not prepared in {root}. Known: {_KNOWN}.")
+    if choices.synthetic_scale is None:
+        folders = [manual, root / "downloads" / DATASET]
+        _, missing = releases.find(folders, choices)
+        if missing:
+            raise FileNotFoundError(releases.missing_message(missing[0], manual, choices))
+    return _build(root, config, manual, overwrite=prepared is not None)
 
 
 def _prepared(root: Path, config: str) -> Path | None:
@@ -77,27 +101,39 @@ def _prepared(root: Path, config: str) -> Path | None:
     return max(found, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
 
 
-def _build(root: Path, config: str, manual: Path) -> Path:
-    with _quiet_tfds():
-        import tensorflow_datasets as tfds  # noqa: PLC0415  (slow, and not needed for a cached data set)
+def _metadata(prepared: Path) -> dict[str, Any]:
+    try:
+        metadata: dict[str, Any] = json.loads((prepared / "metadata.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{prepared} is no complete dataset ({error}). Delete it, and it is made anew.") from None
+    return metadata
 
-        from amazon_books.amazon_books_dataset_builder import Builder  # noqa: PLC0415
-    if config not in Builder.builder_configs:
-        raise ValueError(f"{DATASET}/{config} is not prepared in {root} and no known config. Known: {DATA_HELP}")
-    choices = Builder.builder_configs[config]
-    if choices.synthetic_scale is None:
-        _, missing = releases.find(manual, choices)
-        if missing:
-            raise FileNotFoundError(releases.missing_message(missing[0], manual, choices))
+
+def _build(root: Path, config: str, manual: Path, overwrite: bool) -> Path:
     print(f"Building {DATASET}/{config} in {root} ...", flush=True)
     with _quiet_tfds():
+        import tensorflow_datasets as tfds
+        from amazon_books.amazon_books_dataset_builder import Builder
+
+        mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
         builder = Builder(data_dir=root, config=config)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(manual_dir=manual, download_mode=mode)
+                )
+        except FileExistsError:
+            pass  # another process was faster; its result is the same
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+    if CONFIGS[config][1].synthetic_scale is None:
+        print("\n".join(line for line in said.getvalue().splitlines() if not line.startswith(("Down", "Dataset"))))
     return Path(builder.data_dir)
 
 
 def _columns(name: str, prepared: Path) -> Interactions:
-    metadata = json.loads((prepared / "metadata.json").read_text())
+    metadata = _metadata(prepared)
     copy = prepared / f"columns-{metadata['fingerprint'][:16]}"
     with contextlib.suppress(FileNotFoundError):
         return load_cached(copy)
@@ -114,7 +150,7 @@ def _columns(name: str, prepared: Path) -> Interactions:
 
 def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Interactions:
     with _quiet_tfds():
-        import tensorflow_datasets as tfds  # noqa: PLC0415
+        import tensorflow_datasets as tfds
 
         examples = tfds.builder_from_directory(prepared).as_dataset(split="train", shuffle_files=False)
         batches = [_flat(batch) for batch in examples.ragged_batch(_BATCH)]
@@ -130,7 +166,7 @@ def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Intera
     category_names, category = np.unique(column["category"], return_inverse=True)
     known = [text.decode() for text in category_names.tolist()]
     missing = known[:1] == [""]
-    category = category.astype(np.int32) - missing
+    codes = category[order].astype(np.int32) - missing
     synthetic = bool(metadata["synthetic"])
     return assemble(
         Source(name, metadata["fingerprint"], name == f"{DATASET}/final" and not synthetic, synthetic),
@@ -139,7 +175,7 @@ def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Intera
         timestamp=column["timestamp"][order],
         rating=column["rating"][order].astype(np.float32),
         helpful=(column["helpful_up"][order], column["helpful_total"][order]),
-        category=(np.where(category < 0, MISSING, category)[order].astype(np.int32), tuple(known[missing:])),
+        category=(np.where(codes < 0, MISSING, codes).astype(np.int32), tuple(known[missing:])),
         price=column["price"][order],
     )
 
@@ -153,14 +189,18 @@ def _flat(batch: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 @contextlib.contextmanager
 def _quiet_tfds() -> Iterator[None]:
-    """TFDS and TensorFlow log much at import and while building; what matters comes as an exception."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """TFDS and TensorFlow log much while they load and build; what matters comes as an exception."""
+    import tfdat.backend  # noqa: F401  (sets what TensorFlow reads at import)
+
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if not sys.stderr.isatty():
+                import tensorflow_datasets as tfds
+
+                tfds.disable_progress_bar()
             yield
     finally:
         logging.disable(previous)
