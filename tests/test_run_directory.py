@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small import SMALL_SETTINGS, small_interactions
+
+from tfdat.config import Config
+from tfdat.config.overrides import with_values
+from tfdat.harness.devices import environments, gpus
+from tfdat.harness.files import read_json, remove_leftovers, replacing, write_arrays, write_json
+from tfdat.harness.merging import merge
+from tfdat.harness.record import Record, collapse_reasons
+from tfdat.harness.run_directory import RunDirectory, RunSettings, describe
+from tfdat.harness.strategies import choose, cluster, writes_results
+
+CONFIG = with_values(Config(), SMALL_SETTINGS)
+SETTINGS = RunSettings("cornelisse2024", 42, "tensorflow", describe(small_interactions()), CONFIG)
+
+
+def record(number, value=0.5, **more):
+    metrics = {"hr@50": value, "hr@100": value, "mrr_x10": value}
+    fields = {"replicate": number, "seed": 42, "metrics": metrics, "metrics_masked": metrics, "candidates": 80}
+    return Record({**fields, "test_users": 9, "counts": {"users": 9}, **more}, {"optimistic": np.arange(3)})
+
+
+def variant_record(number, collapsed=False):
+    history = {"loss": [1.0, 0.5], "skipped_categories": [1.0, 0.0]}
+    reasons = ["scores differ by 0"] if collapsed else []
+    return record(number, method="dat", history=history, epochs=2, collapsed=collapsed, collapse_reasons=reasons)
+
+
+def write_half(path):
+    with replacing(path) as file:
+        file.write(b"half")
+        raise RuntimeError("half way")
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half(path)
+    assert read_json(path) == {"a": 1}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_same_arrays_are_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_arrays(tmp_path / f"{name}.npz", {"x": np.arange(1000), "y": np.eye(3)})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_leftovers_of_killed_writers_are_removed_and_no_others(tmp_path):
+    code = (
+        "import os, pathlib, sys; from tfdat.harness.files import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as f: f.write(b'x'); f.flush(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "a.json")], check=True)
+    assert len(list(tmp_path.rglob("*"))) == 2
+    with replacing(tmp_path / "b.json") as file:
+        remove_leftovers(tmp_path)
+        file.write(b"{}")
+    assert [p.name for p in tmp_path.rglob("*.json*")] == ["b.json"]
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_another_configuration_is_refused_with_the_fields_that_differ(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.claim(SETTINGS)
+    directory.claim(SETTINGS)
+    assert directory.settings() == SETTINGS
+    changed = with_values(CONFIG, {"model.bias": "learned", "loss.lambda_user": 0.25})
+    other = RunSettings(
+        "yu2021", 42, "tensorflow", {**SETTINGS.data, "fingerprint": "f" * 64, "name": "other"}, changed
+    )
+    with pytest.raises(ValueError, match="holds a run with other settings") as error:
+        directory.claim(other)
+    for part in ("preset is 'cornelisse2024' there", "model.bias", "loss.lambda_user", "data is small there and other"):
+        assert part in str(error.value)
+
+
+def test_a_foreign_config_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"preset": "x"}')
+    with pytest.raises(ValueError, match="not a configuration that tfdat wrote"):
+        RunDirectory(tmp_path).claim(SETTINGS)
+
+
+def test_merging_shards(tmp_path):
+    for shard in (0, 1):
+        directory = RunDirectory(tmp_path / f"part{shard}")
+        directory.claim(SETTINGS)
+        for number in range(shard, 4, 2):
+            directory.write("dat", number, variant_record(number, collapsed=number == 2))
+            directory.write("mostpop", number, record(number, value=0.1 * number, method="mostpop"))
+    results, missing = merge([tmp_path / "part0", tmp_path / "part1"], tmp_path / "whole")
+    assert missing == []
+    assert results["variants"]["dat"]["collapsed"] == 1
+    assert results["variants"]["dat"]["skipped_categories"] == [1.0] * 4
+    assert results["baselines"]["mostpop"]["metrics"]["hr@50"]["values"] == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert results["baselines"]["chance"]["metrics"]["hr@50"]["mean"] == pytest.approx(50 / 80)
+    assert results["counts"]["users"] == {"sum": 36, "mean": 9.0}
+    assert json.loads((tmp_path / "whole" / "results.json").read_text()) == results
+    (tmp_path / "part1" / "replicates" / "dat" / "001.json").unlink()
+    assert merge([tmp_path / "part0", tmp_path / "part1"], tmp_path / "again")[1] == ["dat 001"]
+
+
+def test_merging_different_runs_is_refused(tmp_path):
+    RunDirectory(tmp_path / "a").claim(SETTINGS)
+    RunDirectory(tmp_path / "b").claim(RunSettings("cornelisse2024", 1, "tensorflow", SETTINGS.data, CONFIG))
+    with pytest.raises(ValueError, match="seed is 42 there and 1 here"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    with pytest.raises(FileNotFoundError, match="not a run directory"):
+        merge([tmp_path / "absent"], tmp_path / "c")
+
+
+def test_collapse_is_told_with_its_reason():
+    assert collapse_reasons(0.2, 0.0, 0.0) == []
+    assert "scores differ" in collapse_reasons(1e-6, 0.0, 0.0)[0]
+    assert collapse_reasons(0.2, 0.75, 0.9) == ["75% of the user vectors are zero", "90% of the item vectors are zero"]
+
+
+def test_each_gpu_gets_a_worker(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert gpus() == ["2", "5"]
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in environments(3)] == ["2", "5", "2"]
+    assert all(e["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for e in environments(2))
+    assert choose("auto", 35) == ("one", "35 replicates on 2 GPUs: one replicate per GPU")
+    assert choose("auto", 1)[0] == "mirrored"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpus() == []
+    assert choose("auto", 1) == ("one", "")
+
+
+def test_the_cluster_is_read_from_tf_config(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="reads TF_CONFIG"):
+        cluster()
+    workers = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
+    assert cluster() == (1, 2)
+    assert not writes_results("multiworker")
+    assert writes_results("one")
