@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,17 @@ BROWSER = next(
 """The browser's path, or None where there is none."""
 
 _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe")
+
+_LAUNCH = """
+import os, sys
+for number, end in enumerate(sys.argv[1:3], 3):
+    os.dup2(int(end), number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from descriptor 3 and writes answers to 4."""
+
+_PATIENCE = 60
+"""Seconds to wait for an answer."""
 
 
 class Page:
@@ -76,6 +90,8 @@ class Page:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._answers], [], [], _PATIENCE)[0]:
+                raise TimeoutError(f"Chromium has not answered for {_PATIENCE} seconds.")
             chunk = os.read(self._answers, 1 << 20)
             if not chunk:
                 raise RuntimeError("Chromium ended")
@@ -103,15 +119,15 @@ def page(profile: Path) -> Iterator[Page]:
         raise RuntimeError("There is no Chromium.")
     to_read, commands = os.pipe()
     answers, to_write = os.pipe()
-    line = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_read, to_write)]  # clear of 3 and 4
     browser = subprocess.Popen(
-        ["sh", "-c", line, BROWSER, *_OPTIONS, f"--user-data-dir={profile}"],
-        pass_fds=(to_read, to_write),
+        [sys.executable, "-c", _LAUNCH, *map(str, ends), BROWSER, *_OPTIONS, f"--user-data-dir={profile}"],
+        pass_fds=ends,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(to_read)
-    os.close(to_write)
+    for end in (to_read, to_write, *ends):
+        os.close(end)
     try:
         yield Page(commands, answers)
     finally:

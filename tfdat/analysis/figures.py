@@ -75,7 +75,8 @@ def _loss_curve(term: str, title: str, methods: Methods, positions: Mapping[str,
 def dot_plots(results: Results, margin: float) -> list[Panel]:
     """Replicates as dots with mean and interval, one panel a metric; with the papers' values where comparable."""
     models = [*results.variants.items(), *ordered_baselines(results.baselines)]
-    return [_dot_plot(key, models, margin if results.data.comparable_with_paper else None) for key in METRICS]
+    band = margin if results.data.comparable_with_paper else None
+    return [_dot_plot(key, models, band) for key in METRICS if any(key in model.metrics for _, model in models)]
 
 
 def _dot_plot(key: str, models: Sequence[tuple[str, Variant]], margin: float | None) -> Panel:

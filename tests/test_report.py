@@ -1,0 +1,371 @@
+"""The report: what it says, what it leaves out, and how a browser shows it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import BROWSER, Page, page
+from run_directory import HOSTILE, ITEMS, STEPS, write_run
+
+from tfdat.analysis import curves
+from tfdat.analysis.factorial import two_by_two
+from tfdat.analysis.page import command
+from tfdat.analysis.results import parse, read
+from tfdat.analysis.run_data import Record, read_run
+from tfdat.config import Config
+from tfdat.config.overrides import apply_assignments, from_dict
+from tfdat.faces import run_face
+from tfdat.presets import preset
+from tfdat.report import main, write_report
+
+SECTIONS = ("verdict", "data", "results", "replicates", "losses", "ranks", "popularity", "factorial", "covariances")
+FIGURES = 3 + 6 + 2 + 1 + 4
+"""Dot plots, losses, ranks, popularity, covariances of four models."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on synthetic data with everything in it, hostile names included."""
+    root = write_run(tmp_path_factory.mktemp("runs") / "whole", collapsed=1)
+    settings = json.loads((root / "config.json").read_text())
+    settings["data"]["category_names"] = [HOSTILE, "Arts & $x_1$ Crafts", "Romance", "History", "Law"]
+    settings["environment"]["host"] = HOSTILE
+    (root / "config.json").write_text(json.dumps(settings))
+    write_report(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def html(run: Path) -> str:
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+class _Tags(HTMLParser):
+    """Start tags with their attributes, and the text, as a browser sees them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_section_is_there_and_the_verdict_comes_first(html: str) -> None:
+    places = [html.index(f'<section id="{name}">') for name in (*SECTIONS, "ledger", "environment")]
+    assert places == sorted(places)
+    assert "Left out" not in html
+    assert html.index("SYNTHETIC DATA") < places[0]
+
+
+def test_it_holds_the_steps_the_baselines_the_papers_and_the_ledger(html: str) -> None:
+    text = _Tags(html).text
+    for step in STEPS:
+        assert str(step["name"]) in text
+        assert f"{step['interactions']:,}" in text
+    for name in ("chance (exact)", "MostPop", "DAT, yu2021", "DAT w/o CAL, cornelisse2024", "MIND, yu2021"):
+        assert name in text
+    assert "695,513 users, but the 5-core that it says it used has 603,668" in text
+    assert "not comparable" in text
+    assert "collapsed 1/4" in text
+    assert "loss.mimic_target" in text
+    assert "python -m tfdat.train --preset cornelisse2024" in text
+
+
+def test_names_in_the_data_stay_text(html: str) -> None:
+    assert HOSTILE not in html
+    assert _Tags(html).text.count(HOSTILE) >= 3
+    assert not [tag for tag, _ in _Tags(html).tags if tag == "script"]
+    assert "Arts &amp; $x_1$ Crafts" in html
+
+
+def test_nothing_is_fetched_and_nothing_runs(html: str) -> None:
+    tags = _Tags(html).tags
+    assert {tag for tag, _ in tags}.isdisjoint({"script", "iframe", "object", "embed", "img", "base", "form"})
+    for tag, attributes in tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("href", "src", "xlink:href", "action"):
+                assert str(value).startswith(("#", "data:,")), (tag, value)
+    assert "default-src 'none'" in html
+    assert not re.findall(r"url\((?!#)", html)
+    assert "@import" not in html
+
+
+def test_every_figure_has_an_alternative_text_and_identifiers_are_unique(html: str) -> None:
+    tags = _Tags(html).tags
+    figures = [attributes for tag, attributes in tags if tag == "svg" and attributes.get("role") == "img"]
+    assert len(figures) == FIGURES
+    assert len({attributes["aria-label"] for attributes in figures}) == FIGURES
+    assert min(len(str(attributes["aria-label"])) for attributes in figures) > 30
+    identifiers = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_figures_take_their_colours_from_the_page(html: str) -> None:
+    drawn = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
+    assert not re.findall(r"(?:fill|stroke): #(?:[0-9a-f]{3}){1,2}\b", drawn)
+    used = set(re.findall(r"var\((--[\w-]+)\)", html))
+    for block in re.findall(r":root \{(.*?)\n\s*\}", html, re.DOTALL):
+        assert used - {"--sans"} <= set(re.findall(r"(--[\w-]+):", block))
+
+
+def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, html: str) -> None:
+    write_report(run)
+    assert (run / "report.html").read_text(encoding="utf-8") == html
+    assert sorted(path.name for path in run.iterdir()) == ["config.json", "replicates", "report.html", "results.json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "section", "reason"),
+    [
+        ({"arrays": False}, "ranks", "no ranks of single users"),
+        ({"arrays": False}, "popularity", "does not hold the popularity"),
+        ({"arrays": False}, "covariances", "no covariances of categories"),
+        ({"methods": ("dat", "mostpop")}, "factorial", "needs all four models"),
+    ],
+)
+def test_what_a_run_does_not_hold_is_left_out_and_said(
+    tmp_path: Path, changes: dict[str, Any], section: str, reason: str
+) -> None:
+    text = write_report(write_run(tmp_path / "run", replicates=2, **changes)).read_text()
+    found = re.search(rf'<section id="{section}">.*?</section>', text, re.DOTALL)
+    assert found is not None
+    assert reason in found[0]
+    assert 'role="img"' not in found[0]
+
+
+def test_results_of_another_framework_alone_make_a_report(tmp_path: Path) -> None:
+    metrics = {"hr@50": {"mean": 0.047, "sd": 0.0066, "n": 35}}
+    (tmp_path / "results.json").write_text(
+        json.dumps({"framework": "pytorch", "variants": {"dat": {"metrics": metrics}, HOSTILE: {"metrics": metrics}}})
+    )
+    text = write_report(tmp_path).read_text()
+    assert "no training histories" in text
+    assert "hold no command" in text
+    assert "DATA NOT STATED" in text
+    assert HOSTILE not in text
+
+
+def test_comparable_data_show_the_band_and_no_banner(tmp_path: Path) -> None:
+    data = {"comparable_with_paper": True, "synthetic": False, "name": "amazon_books/final"}
+    text = write_report(write_run(tmp_path / "run", replicates=3, data=data)).read_text()
+    assert "SYNTHETIC" not in text
+    assert 'class="banner"' not in text
+    assert "cornelisse2024's DAT 0.0470 with a band of 10 %" in text
+    assert "catalogues of different size: 900 candidates against 243,166" in text
+
+
+def test_the_command_repeats_the_configuration(tmp_path: Path) -> None:
+    settings = {"model.hidden_units": (256, 128, 32), "sampling.interactions": None, "training.learning_rate": 0.01}
+    results = read(write_run(tmp_path / "run", replicates=3, arrays=False, settings=settings))
+    config = from_dict(results.config)
+    words = shlex.split(command(results, config))
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert words[:3] == ["python", "-m", "tfdat.train"]
+    assert (options["--replicates"], options["--seed"]) == ("3", "0")
+    assert options["--variants"] == "dat,dat-no-cal,dat-no-amm,two-tower"
+    assignments = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    assert apply_assignments(preset(options["--preset"]), assignments) == config
+    assert command(results, None) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("results.json", b"{", "results.json: Invalid JSON"),
+        ("config.json", b"[]", "config.json should hold a JSON object"),
+        ("replicates/dat/000.json", b"{nope", "000.json is not JSON"),
+        (
+            "replicates/dat/000.json",
+            b'{"history": {"loss": ["x"]}}',
+            "`history.loss.0`: Input should be a valid number",
+        ),
+        ("replicates/dat/001.npz", b"PK not a zip", "001.npz cannot be read"),
+    ],
+)
+def test_broken_files_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, content: bytes, message: str
+) -> None:
+    root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"))
+    (root / file).write_bytes(content)
+    assert run_face(main, [str(root)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (root / "report.html").exists()
+
+
+def test_no_run_is_one_line_and_pickles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_face(main, [str(tmp_path / "none")]) == 2
+    assert "is not a run directory" in capsys.readouterr().err
+    root = write_run(tmp_path / "run", replicates=1, methods=("dat", "mostpop"))
+    np.savez(root / "replicates/dat/000.npz", optimistic=np.array([{"a": 1}], dtype=object))
+    assert run_face(main, [str(root)]) == 2
+    assert "000.npz cannot be read" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_path(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run)]) == 0
+    assert capsys.readouterr().out.strip() == str(run / "report.html")
+
+
+def record(**arrays: Any) -> Record:
+    return Record(candidates=ITEMS).model_copy(update={"arrays": {key: np.asarray(a) for key, a in arrays.items()}})
+
+
+def test_hit_rates_are_shares_of_mid_ranks_and_end_at_one() -> None:
+    optimistic = np.random.default_rng(0).integers(1, ITEMS, 500)
+    pessimistic = np.minimum(optimistic + 3, ITEMS)
+    curve = curves.hit_rates([record(optimistic=optimistic, pessimistic=pessimistic)])
+    mid = (optimistic + pessimistic) / 2
+    assert curve.mean == pytest.approx([(mid <= k).mean() for k in curve.x])
+    assert (curve.x[0], curve.x[-1], curve.mean[-1]) == (1, ITEMS, 1)
+
+
+def test_histories_of_different_length_are_averaged_over_those_that_still_train() -> None:
+    records = [Record(history={"loss": [3.0, 2.0]}), Record(history={"loss": [1.0]}), Record()]
+    curve = curves.mean_history(records, "loss")
+    assert curve.mean.tolist() == [2.0, 2.0]
+    assert curve.sd == pytest.approx([2**0.5, 0])
+    assert curve.count.tolist() == [2, 1]
+    assert curves.epochs_trained(records).tolist() == [2, 1]
+
+
+def test_shares_sum_to_one_and_uniform_ranks_are_flat() -> None:
+    ranks = np.arange(1, ITEMS + 1)
+    flat = curves.rank_shares([record(optimistic=ranks, pessimistic=ranks)])
+    assert flat.mean == pytest.approx(np.full(20, 0.05))
+    records = [record(test_popularity=[0, 1, 50], recommended_popularity=[[0, 5], [3, 2], [200, 1]])]
+    edges = curves.popularity_edges(records)
+    assert edges[0] == 0
+    assert edges[-1] > 200
+    assert curves.read_popularity(records, edges).mean.sum() == pytest.approx(1)
+    shown = curves.recommended_popularity(records, edges).mean
+    assert shown.sum() == pytest.approx(1)
+    assert shown[0] == pytest.approx(5 / 8)
+
+
+def test_covariance_distances_by_hand() -> None:
+    matrices = np.array([np.zeros((2, 2)), np.diag([3.0, 4.0]), np.diag([3.0, 4.0]), np.full((2, 2), np.nan)])
+    distances = curves.covariance_distances([record(covariance_after=matrices)], "covariance_after")
+    assert distances[:3] == pytest.approx([5, 2.5, 2.5])
+    assert np.isnan(distances[3])
+
+
+def test_two_by_two_by_hand() -> None:
+    cells = {
+        "dat": [0.10, 0.12, 0.11],
+        "dat-no-cal": [0.08, 0.09, 0.10],
+        "dat-no-amm": [0.07, 0.07, 0.08],
+        "two-tower": [0.06, 0.06, 0.06],
+    }
+    variants = {name: {"metrics": {"hr@50": {"values": values}}} for name, values in cells.items()}
+    (table,) = two_by_two(parse({"framework": "x", "variants": variants}))
+    means = {name: np.mean(values) for name, values in cells.items()}
+    assert table.effects["CAL"].difference == pytest.approx(
+        ((means["dat"] - means["dat-no-cal"]) + (means["dat-no-amm"] - means["two-tower"])) / 2
+    )
+    assert table.effects["AMM"].difference == pytest.approx(
+        ((means["dat"] - means["dat-no-amm"]) + (means["dat-no-cal"] - means["two-tower"])) / 2
+    )
+    assert table.effects["both beyond the sum"].difference == pytest.approx(
+        (means["dat"] - means["dat-no-cal"]) - (means["dat-no-amm"] - means["two-tower"])
+    )
+    assert table.effects["CAL"].df == 2
+    del variants["two-tower"]
+    assert two_by_two(parse({"framework": "x", "variants": variants})) == []
+
+
+def test_two_by_two_pairs_replicates_by_name() -> None:
+    def variant(names: str, values: list[float]) -> dict[str, Any]:
+        return {"metrics": {"hr@50": {"values": values}}, "replicate_ids": list(names)}
+
+    variants = {
+        "dat": variant("abc", [0.1, 0.2, 0.3]),
+        "dat-no-cal": variant("cba", [0.25, 0.15, 0.05]),
+        "dat-no-amm": variant("abc", [0.1, 0.2, 0.3]),
+        "two-tower": variant("xbc", [9.0, 0.15, 0.25]),
+    }
+    (table,) = two_by_two(parse({"framework": "x", "variants": variants}))
+    assert table.effects["CAL"].difference == pytest.approx(0.05)
+    assert table.effects["CAL"].se == 0
+
+
+def test_config_of_another_version_still_makes_a_report(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"), arrays=False)
+    document = json.loads((root / "results.json").read_text())
+    document["config"]["model"]["no_longer_there"] = 1
+    (root / "results.json").write_text(json.dumps(document))
+    assert "hold no command" in write_report(root).read_text()
+    assert read_run(root).results.setting("model.no_longer_there", 0) == 1
+    assert Config() == from_dict({})
+
+
+needs_chromium = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+
+# Of every text in a figure, a verdict or a note: contrast with the nearest opaque background (WCAG 2).
+_CONTRAST = """(() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255;
+    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const back = (node) => { for (; node; node = node.parentElement) {
+    const c = rgb(getComputedStyle(node).backgroundColor); if (c.length === 3 || c[3] === 1) return c.slice(0, 3); }
+    return [255, 255, 255]; };
+  const nodes = document.querySelectorAll('figure svg text, .verdict, .small, .summary li, .absent, td, th, .banner');
+  return Math.min(...[...nodes].map((node) => { const style = getComputedStyle(node);
+    const a = light(rgb(node.closest('svg') ? style.fill : style.color).slice(0, 3)), b = light(back(node));
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }));
+})()"""
+_FIGURES = """[...document.querySelectorAll('figure svg')].filter((svg) => svg.getBoundingClientRect().width > 200
+  && svg.getBoundingClientRect().height > 100 && svg.querySelectorAll('path').length > 3).length"""
+_SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll('figure svg text')].map((text) => {
+  const svg = text.ownerSVGElement, scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return parseFloat(getComputedStyle(text).fontSize) * scale; }))"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with page(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_it_whole(run: Path, browser: Page, width: int, scheme: str) -> None:
+    browser.open(run / "report.html", width=width, scheme=scheme)
+    assert browser.problems == []
+    assert {url.split(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate(_FIGURES) == FIGURES
+    assert browser.evaluate(_CONTRAST) >= 4.5
+    assert browser.evaluate(_SMALLEST_TEXT) >= 9
+    assert browser.evaluate("document.title").endswith("tfdat report")
+
+
+@needs_chromium
+def test_the_themes_differ_and_print_is_light(run: Path, browser: Page) -> None:
+    backgrounds = []
+    for scheme, medium in (("light", "screen"), ("dark", "screen"), ("dark", "print")):
+        browser.open(run / "report.html", width=720, scheme=scheme, media=medium)
+        backgrounds.append(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert backgrounds[1] not in (backgrounds[0], backgrounds[2])
+    assert backgrounds[2] == "rgb(255, 255, 255)"
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 720
+    closed = "document.querySelector('details:not([open]) table').getBoundingClientRect().height"
+    assert browser.evaluate(closed) > 20
