@@ -126,7 +126,7 @@ def _perform_all(
     alone = plan.strategy != "one"
     workers = 1 if alone else min(plan.workers or default_workers(len(tasks)), len(tasks))
     progress = Progress(len(tasks), workers, settings.config.training.epochs, plan.progress)
-    with _shared_columns(interactions) as columns:
+    with shared_columns(interactions) as columns:
         setup = _Setup(columns, settings, directory, plan.strategy, plan.devices)
         try:
             if plan.engine == "ray":
@@ -162,7 +162,7 @@ class _Setup:
 
 
 @contextlib.contextmanager
-def _shared_columns(interactions: Interactions) -> Iterator[Path]:
+def shared_columns(interactions: Interactions) -> Iterator[Path]:
     """A folder from which workers can map the columns."""
     folder = cached_directory(interactions)
     if folder is not None:

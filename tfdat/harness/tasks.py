@@ -24,13 +24,14 @@ Trainer = Callable[[Replicate, Config, OnEpoch | None], Trained]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """`method` (a variant or a baseline) on replicate `number`."""
+    """`method` (a variant or a baseline) on replicate `number`, of the run named `run` where several run together."""
 
     method: str
     number: int
+    run: str = ""
 
     def __str__(self) -> str:
-        return f"{self.method} {self.number:03d}"
+        return f"{self.run} {self.method} {self.number:03d}".lstrip()
 
 
 class Laboratory:
