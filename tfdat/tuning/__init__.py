@@ -1,0 +1,1 @@
+"""Sweeps: the space that is searched, the search, and its record."""
