@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
             self._check_reusable(download_config.manual_dir)
         try:
             super().download_and_prepare(download_dir=download_dir, download_config=download_config, **options)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise OSError(error.errno, f"The disk is full: {self.data_dir} could not be written") from None
+        except Exception as error:
+            if reason := _why_full(error):
+                raise OSError(
+                    f"{self.data_dir} could not be written: {reason}. Make room, or choose another --data_dir."
+                ) from None
             raise
 
     def _check_reusable(self, manual_dir: Any) -> None:
@@ -125,6 +128,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
     def _generate_examples(self, prepared: pipeline.Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
         for user, interactions in pipeline.users(prepared):
             yield user, {"user_id": user, "interactions": interactions}
+
+
+def _why_full(error: Exception) -> str | None:
+    """The system's words if the disk is what failed: TFDS and TensorFlow wrap the error and drop its number."""
+    reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
+    return next((reason for reason in reasons if reason in str(error)), None)
 
 
 def _raw_files(dl_manager: tfds.download.DownloadManager, choices: Choices) -> dict[str, Path]:
