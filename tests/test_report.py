@@ -367,5 +367,7 @@ def test_the_themes_differ_and_print_is_light(run: Path, browser: Page) -> None:
     assert backgrounds[1] not in (backgrounds[0], backgrounds[2])
     assert backgrounds[2] == "rgb(255, 255, 255)"
     assert browser.evaluate("document.documentElement.scrollWidth") <= 720
-    closed = "document.querySelector('details:not([open]) table').getBoundingClientRect().height"
-    assert browser.evaluate(closed) > 20
+    closed = "document.querySelector('details:not([open]) table').checkVisibility()"
+    assert browser.evaluate(closed) is True
+    browser.open(run / "report.html", width=720)
+    assert browser.evaluate(closed) is False
