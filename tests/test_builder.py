@@ -80,7 +80,7 @@ def test_metadata_survive_on_disk(built: Builder) -> None:
     for source in metadata["sources"].values():
         lines = source["lines"]
         assert lines["read"] == lines["kept"] + lines["skipped"] + sum(lines["rejected"].values())
-    assert "Final (paper)" in metadata["table1"]
+    assert "Final (paper)" in metadata["report"]
 
 
 def test_two_builds_agree(built: Builder, tmp_path: Path) -> None:
@@ -130,9 +130,10 @@ def test_config_of_ones_own(tmp_path: Path) -> None:
         AmazonBooksConfig(name="wrong", top_by="price")
 
 
-def test_generated_config(tmp_path: Path) -> None:
+def test_generated_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = AmazonBooksConfig(name="small", synthetic_scale=0.002, top_categories=None, min_user=2, min_item=2)
-    metadata = build(tmp_path, None, config).info.metadata
+    metadata = build(tmp_path / "data", files.write_tiny(tmp_path / "raw"), config).info.metadata
+    assert "Config small reads no file; --config final reads those in the manual folder." in capsys.readouterr().out
     assert metadata["synthetic"] is True
     assert metadata["generator"]
     assert metadata["steps"][-1]["interactions"] > 1000

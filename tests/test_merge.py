@@ -239,17 +239,31 @@ def test_decisions_survive_json() -> None:
 
 
 def test_table_1_stands_beside_the_paper() -> None:
-    step = {"users": 603_668, "items": 367_982, "interactions": 8_898_041, "categories": 94}
-    last = {"users": 347_084, "items": 161_624, "interactions": 5_000_000, "categories": 11}
-    text = table1.render([{"name": "read", **step}, {"name": "core", **last}], synthetic=False, root_category="Books")
-    lines = text.splitlines()
+    raw = {"name": "read", "users": 603_668, "items": 367_982, "interactions": 8_898_041, "categories": 94}
+    last = {"name": "core", "users": 347_084, "items": 161_624, "interactions": 5_000_000, "categories": 11}
+    metadata = {"steps": [raw, last], "synthetic": False, "choices": decisions()}
+    lines = table1.table1(metadata).splitlines()
     assert lines[0] == "Table 1, from Amazon Books"
-    raw = next(index for index, line in enumerate(lines) if line.startswith("Raw (this build)"))
-    assert lines[raw].split()[-4:] == lines[raw + 1].split()[-4:] == ["603,668", "367,982", "8,898,041", "94"]
-    assert lines[raw + 2].split() == ["difference", *["+0", "(+0.0%)"] * 4]
-    assert "+2,708 (+0.1%)" in lines[raw + 5]
-    assert "SYNTHETIC" in table1.render([{"name": "read", **step}], synthetic=True, root_category="Books")
-    assert "paper" not in table1.render([{"name": "read", **step}], synthetic=False, root_category="Digital Music")
+    at = next(index for index, line in enumerate(lines) if line.startswith("Raw (this build)"))
+    assert lines[at].split()[-4:] == lines[at + 1].split()[-4:] == ["603,668", "367,982", "8,898,041", "94"]
+    assert lines[at + 2].split() == ["difference", *["+0", "(+0.0%)"] * 4]
+    assert "+2,708 (+0.1%)" in lines[at + 5]
+    assert "Table 1, from SYNTHETIC data" in table1.table1(metadata | {"synthetic": True})
+    for choices in (Choices(synthetic_scale=0.02), CONFIGS["digital_music"][1]):
+        assert "paper" not in table1.table1(metadata | {"choices": decisions(choices)})
+
+
+def test_the_report_accounts_for_lines_and_fillings(tmp_path: Path) -> None:
+    files.write_tiny(tmp_path)
+    lines = [*files.reviews(), "{", "[]", "{}"]
+    files.write_lines(tmp_path / "2014" / "reviews_Books_5.json.gz", lines)
+    report = prepared(tmp_path, dataclasses.replace(Choices(), max_rejected=0.1)).metadata["report"].splitlines()
+    row = next(line for line in report if line.startswith("2014/reviews_Books_5.json.gz"))
+    assert row.split()[1:5] == ["167", "164", "0", "3"]
+    assert "not JSON: 1, not an object: 1, no reviewerID: 1" in row
+    row = next(line for line in report if line.startswith("metadata of 2018"))
+    assert row.split()[3:] == ["6", "5", "3"]
+    assert any(line.startswith("without category: 71.43% of the items before filling") for line in report)
 
 
 def test_files_are_found_in_year_folders_and_flat_where_names_differ(tmp_path: Path) -> None:

@@ -116,13 +116,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         croissant.write(self.info.metadata, Path(self.data_dir) / "croissant.json")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        choices: Choices = self.builder_config
+        choices: AmazonBooksConfig = self.builder_config
         if choices.synthetic_scale is not None:
+            if releases.find([folder for folder in [_manual_dir(dl_manager)] if folder], choices)[0]:
+                print(f"Config {choices.name} reads no file; --config final reads those in the manual folder.")
             prepared = pipeline.prepare_synthetic(choices)
         else:
             prepared = pipeline.prepare(_raw_files(dl_manager, choices), choices)
         self.info.metadata.update(prepared.metadata)
-        print("\n".join([prepared.metadata["table1"], *prepared.metadata["notes"]]))
+        print(prepared.metadata["report"])
         return {"train": self._generate_examples(prepared)}
 
     def _generate_examples(self, prepared: pipeline.Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -136,13 +138,17 @@ def _why_full(error: Exception) -> str | None:
     return next((reason for reason in reasons if reason in str(error)), None)
 
 
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:
+    try:
+        return Path(dl_manager.manual_dir)
+    except AssertionError:  # no such folder, or an empty one
+        return None
+
+
 def _raw_files(dl_manager: tfds.download.DownloadManager, choices: Choices) -> dict[str, Path]:
     """The raw files from the manual folder, else from the folder of downloads, else from the network."""
     downloads = Path(dl_manager.download_dir) / "amazon_books"
-    try:
-        manual: Path | None = Path(dl_manager.manual_dir)
-    except AssertionError:  # TFDS: no such folder, or an empty one
-        manual = None
+    manual = _manual_dir(dl_manager)
     files, missing = releases.find([folder for folder in (manual, downloads) if folder], choices)
     for key in missing:
         files[key] = downloads / releases.relative_paths(choices)[key]

@@ -30,7 +30,8 @@ class Prepared:
       user_starts: [U + 1] where each user's rows begin and end in `rows`.
       attributes: of all reviewed items.
       metadata: JSON types. fingerprint (of sources and choices), content_sha256 (of the interactions), version,
-        synthetic, choices, sources (by file, with their lines), generator, fills, steps, missing, notes, table1.
+        synthetic, choices, sources (by file, with their lines), generator, fills, steps, missing, notes, and report:
+        the counts as text, with Table 1.
     """
 
     reviews: Reviews
@@ -126,27 +127,27 @@ def _metadata(
 ) -> dict[str, Any]:
     reviews = prepared.reviews
     counts = {releases.REVIEWS: reviews.counts} | {release: table.counts for release, table in items.items()}
+    names = releases.relative_paths(choices)
     sums = {key: count.sha256 for key, count in counts.items()}
     synthetic = (
         choices.synthetic_scale is not None
         or releases.is_marked_synthetic(files)
         or reviews.generated > _GENERATED_SHARE * len(reviews.user)
     )
-    steps = [dataclasses.asdict(step) for step in merged.steps]
-    return {
+    metadata = {
         "fingerprint": fingerprint(choices, sums, provenance.VERSION),
         "content_sha256": content_sha256(prepared),
         "version": provenance.VERSION,
         "synthetic": synthetic,
         "choices": decisions(choices),
-        "sources": {key: provenance.describe(files[key], count) for key, count in counts.items()},
+        "sources": {key: provenance.describe(names[key], files[key], count) for key, count in counts.items()},
         "generator": None if choices.synthetic_scale is None else provenance.generator_sha256(),
         "fills": _fills(prepared, items, choices),
-        "steps": steps,
+        "steps": [dataclasses.asdict(step) for step in merged.steps],
         "missing": merged.missing,
         "notes": [] if synthetic else releases.unknown_sums(choices, sums),
-        "table1": table1.render(steps, synthetic, choices.root_category),
     }
+    return metadata | {"report": table1.report(metadata)}
 
 
 def _fills(prepared: Prepared, items: Mapping[str, Items], choices: Choices) -> dict[str, Any]:

@@ -17,10 +17,11 @@ VERSION = "1.0.0"
 _BLOCK = 1 << 20
 
 
-def describe(path: Path, counts: LineCounts) -> dict[str, Any]:
-    """A source file as it is recorded in a dataset's metadata (JSON types)."""
+def describe(name: str, path: Path, counts: LineCounts) -> dict[str, Any]:
+    """A source file, `name` in the layout of the release, as a dataset's metadata record it (JSON types)."""
     status = path.stat()
     return {
+        "name": name,
         "path": str(path.resolve()),
         "bytes": status.st_size,
         "mtime_ns": status.st_mtime_ns,

@@ -1,4 +1,4 @@
-"""Table 1 of cornelisse2024 beside what a build gives."""
+"""What a build prints: where lines, categories and prices went, and Table 1 of cornelisse2024 beside the result."""
 
 from __future__ import annotations
 
@@ -15,35 +15,73 @@ PAPER = {
 _FIELDS = ("users", "items", "interactions", "categories")
 
 
-def render(steps: Sequence[Mapping[str, Any]], synthetic: bool, root_category: str) -> str:
-    """The counts of every step, and the first and last of them beside the paper's where they can be compared.
+def report(metadata: Mapping[str, Any]) -> str:
+    """Everything that was counted, as text.
 
     Args:
-      steps: dicts with name, users, items, interactions, categories, in order.
-      synthetic: labels the table.
-      root_category: only "Books" has rows in the paper.
+      metadata: of a prepared dataset, see `pipeline.Prepared`.
     """
-    source = "SYNTHETIC data" if synthetic else f"Amazon {root_category}"
-    header = ("step", "#users", "#items", "#interactions", "#categories")
-    rows = [(step["name"], *(f"{step[field]:,}" for field in _FIELDS)) for step in steps]
-    if root_category == "Books":
-        rows.append(("", "", "", "", ""))
+    parts = [_lines(metadata["sources"]), _filling(metadata), *metadata["notes"], table1(metadata)]
+    return "\n\n".join(parts)
+
+
+def table1(metadata: Mapping[str, Any]) -> str:
+    """The counts after every step; where the size is that of the real data, the paper's rows and the differences."""
+    choices, steps = metadata["choices"], metadata["steps"]
+    source = "SYNTHETIC data" if metadata["synthetic"] else f"Amazon {choices['root_category']}"
+    rows = [["step", "#users", "#items", "#interactions", "#categories"]]
+    rows += [[step["name"], *(f"{step[field]:,}" for field in _FIELDS)] for step in steps]
+    if choices["root_category"] == "Books" and choices["synthetic_scale"] in (None, 1.0):
+        rows.append([""] * 5)
         for name, step in (("Raw", steps[0]), ("Final", steps[-1])):
-            rows.append((f"{name} (this build)", *(f"{step[field]:,}" for field in _FIELDS)))
-            rows.append((f"{name} (paper)", *(f"{value:,}" for value in PAPER[name])))
-            rows.append(("  difference", *_differences([step[field] for field in _FIELDS], PAPER[name])))
-        rows.append(("Yu et al. (paper)", *(f"{value:,}" for value in PAPER["Yu et al."])))
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [_line(row, widths) for row in [header, *rows]]
-    return "\n".join([f"Table 1, from {source}", *lines])
+            values = [step[field] for field in _FIELDS]
+            rows.append([f"{name} (this build)", *(f"{value:,}" for value in values)])
+            rows.append([f"{name} (paper)", *(f"{value:,}" for value in PAPER[name])])
+            rows.append(["  difference", *map(_difference, values, PAPER[name])])
+        rows.append(["Yu et al. (paper)", *(f"{value:,}" for value in PAPER["Yu et al."])])
+    return f"Table 1, from {source}\n{_aligned(rows)}"
 
 
-def _differences(values: Sequence[int], paper: Sequence[int]) -> list[str]:
-    return [
-        f"{value - theirs:+,} ({(value - theirs) / theirs:+.1%})" for value, theirs in zip(values, paper, strict=True)
+def _lines(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [["lines of", "read", "kept", "not reviewed", "rejected", ""]]
+    for source in sources.values():
+        lines = source["lines"]
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in lines["rejected"].items())
+        counts = (lines["read"], lines["kept"], lines["skipped"], sum(lines["rejected"].values()))
+        remarks = ["the file is cut"] * source["truncated"] + [reasons] * bool(reasons)
+        rows.append([source["name"], *(f"{count:,}" for count in counts), "; ".join(remarks)])
+    return _aligned(rows)
+
+
+def _filling(metadata: Mapping[str, Any]) -> str:
+    fills, missing = metadata["fills"], metadata["missing"]
+    rows = [["reviewed items", "found", "categories taken", "prices taken"]]
+    for release in (name for name, fill in fills.items() if isinstance(fill, Mapping)):
+        fill = fills[release]
+        taken = (fill["items_found"], fill.get("categories_taken", 0), fill.get("prices_taken", 0))
+        rows.append([f"metadata of {release}", *(f"{count:,}" for count in taken)])
+    rows.append(["missing", "", *(f"{fills[f'items_without_{field}']:,}" for field in ("category", "price"))])
+    shares = [
+        missing["items_without_category_before_filling"],
+        missing["items_without_category"],
+        missing["interactions_without_category"],
     ]
+    paper = (81.85, 14.93, 2.57) if metadata["choices"]["root_category"] == "Books" else ()
+    beside = f" (paper: {', '.join(f'{share}%' for share in paper)})" if paper else ""
+    return (
+        f"{_aligned(rows)}\nwithout category: {shares[0]:.2%} of the items before filling, {shares[1]:.2%} of the items "
+        f"and {shares[2]:.2%} of the interactions after it{beside}"
+    )
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-    return "  ".join(cells).rstrip()
+def _difference(value: int, theirs: int) -> str:
+    return f"{value - theirs:+,} ({(value - theirs) / theirs:+.1%})"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)

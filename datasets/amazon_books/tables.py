@@ -50,8 +50,8 @@ class LineCounts:
 
     @property
     def share_rejected(self) -> float:
-        """Rejected lines as a share of the lines read."""
-        return sum(self.rejected.values()) / max(self.read, 1)
+        """Rejected lines as a share of the lines that were looked at."""
+        return sum(self.rejected.values()) / max(self.read - self.skipped, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +181,8 @@ def check_rejected(path: Path, counts: LineCounts, max_rejected: float) -> None:
     if counts.share_rejected > max_rejected:
         reasons = ", ".join(f"{reason}: {lines:,}" for reason, lines in counts.rejected.items())
         raise ValueError(
-            f"{path}: {counts.share_rejected:.1%} of {counts.read:,} lines are rejected ({reasons}), more than "
-            f"max_rejected={max_rejected:g}. Fetch the file again, or raise max_rejected."
+            f"{path}: {counts.share_rejected:.1%} of {counts.read - counts.skipped:,} lines are rejected ({reasons}), "
+            f"more than max_rejected={max_rejected:g}. Fetch the file again, or raise max_rejected."
         )
 
 
