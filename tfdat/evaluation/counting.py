@@ -116,7 +116,8 @@ class _Catalogue:
 
     @functools.cached_property
     def constant(self) -> bool:
-        return bool((self.vectors == self.vectors[0]).all())
+        first = self.vectors[0]
+        return bool((self.vectors[-1] == first).all() and (self.vectors == first).all())
 
     @functools.cached_property
     def exponent(self) -> int:
