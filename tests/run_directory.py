@@ -76,8 +76,11 @@ def write_run(
         ]
         blocks[method] = _summed(records)
     baselines = {name: blocks.pop(name) for name in ("chance", "mostpop") if name in blocks}
-    environment = {"python": "3.11.2", "tensorflow": "2.21.0", "machine": "x86_64, 2 cores"}
-    _write(root / "config.json", {**head, "environment": environment, "command": "python -m tfdat.train --out <here>"})
+    _write(root / "config.json", head)
+    _write(
+        root / "environment.json",
+        {"command": "python -m tfdat.train --out here", "cores": 2, "versions": {"tensorflow": "2.21.0"}},
+    )
     _write(root / "results.json", {**head, "variants": blocks, "baselines": baselines})
     return root
 

@@ -106,6 +106,15 @@ def test_a_real_but_small_difference_is_equivalent_and_said() -> None:
     assert entry.bootstrap.interval95[0] > 0
 
 
+def test_a_bootstrap_of_few_pairs_is_a_caveat() -> None:
+    for n, warned in ((9, True), (10, False)):
+        values = np.random.default_rng(n).normal(0.05, 0.01, (2, n))
+        sides = [{"m": metric(side)} for side in values]
+        pairs = {"m": (tuple(values[0]), tuple(values[1]))}
+        comparison = judge(("a", "b"), *sides, 0.1, pairs=pairs)
+        assert any("too narrow" in caveat for caveat in comparison.caveats) == warned
+
+
 def test_one_replicate_a_side_is_inconclusive_and_one_side_is_tested_as_a_point() -> None:
     single, several = {"hr@50": metric([0.05])}, {"hr@50": metric([0.04, 0.05, 0.06])}
     (none,) = judge(("a", "b"), single, single, 0.1).metrics

@@ -38,8 +38,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_run(tmp_path_factory.mktemp("runs") / "whole", collapsed=1)
     settings = json.loads((root / "config.json").read_text())
     settings["data"]["category_names"] = [HOSTILE, "Arts & $x_1$ Crafts", "Romance", "History", "Law"]
-    settings["environment"]["host"] = HOSTILE
     (root / "config.json").write_text(json.dumps(settings))
+    environment = json.loads((root / "environment.json").read_text()) | {"platform": HOSTILE}
+    (root / "environment.json").write_text(json.dumps(environment))
     write_report(root)
     return root
 
@@ -83,7 +84,8 @@ def test_it_holds_the_steps_the_baselines_the_papers_and_the_ledger(html: str) -
     assert "not comparable" in text
     assert "collapsed 1/4" in text
     assert "loss.mimic_target" in text
-    assert "python -m tfdat.train --preset cornelisse2024" in text
+    assert "python -m tfdat.train --out here" in text
+    assert "tensorflow of the run" in text
 
 
 def test_names_in_the_data_stay_text(html: str) -> None:
@@ -127,7 +129,13 @@ def test_figures_take_their_colours_from_the_page(html: str) -> None:
 def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, html: str) -> None:
     write_report(run)
     assert (run / "report.html").read_text(encoding="utf-8") == html
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "replicates", "report.html", "results.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "config.json",
+        "environment.json",
+        "replicates",
+        "report.html",
+        "results.json",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +190,9 @@ def test_the_command_repeats_the_configuration(tmp_path: Path) -> None:
     assignments = [word for before, word in itertools.pairwise(words) if before == "--set"]
     assert apply_assignments(preset(options["--preset"]), assignments) == config
     assert command(results, None) == ""
+    (tmp_path / "run" / "environment.json").unlink()
+    shown = _Tags(write_report(tmp_path / "run").read_text()).text
+    assert f"from its settings:\n{shlex.join(words)}" in shown
 
 
 @pytest.mark.parametrize(
@@ -311,6 +322,7 @@ def test_config_of_another_version_still_makes_a_report(tmp_path: Path) -> None:
     document = json.loads((root / "results.json").read_text())
     document["config"]["model"]["no_longer_there"] = 1
     (root / "results.json").write_text(json.dumps(document))
+    (root / "environment.json").unlink()
     assert "hold no command" in write_report(root).read_text()
     assert read_run(root).results.setting("model.no_longer_there", 0) == 1
     assert Config() == from_dict({})

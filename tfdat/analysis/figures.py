@@ -63,13 +63,23 @@ def _loss_curve(term: str, title: str, methods: Methods, positions: Mapping[str,
                 stops = curves.epochs_trained(records)
                 height = np.full(len(stops), 0.03 + 0.05 * row)
                 axes.plot(stops, height, "|", color=look["color"], ms=5, mew=1.4, transform=axes.get_xaxis_transform())
-            said.append(f"{label(name)} goes from {curve.mean[0]:.3g} to {curve.mean[-1]:.3g} in {len(curve.x)} epochs")
+            said.append(f"{label(name)} goes from {curve.mean[0]:.3g} to {curve.mean[-1]:.3g}, {_stops(records)}")
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if term == "loss":
             axes.margins(y=0.1 + 0.06 * len(methods))
         alt = f"{title} by epoch, mean over replicates: {'; '.join(said)}."
         return Panel(svg(figure, f"loss-{term}", alt), alt)
+
+
+def _stops(records: Sequence[Record]) -> str:
+    epochs = curves.epochs_trained(records)
+    if not len(epochs):
+        return "number of epochs not known"
+    first, last = int(epochs.min()), int(epochs.max())
+    return (
+        f"replicates stopped at epoch {first}" if first == last else f"replicates stopped at epochs {first} to {last}"
+    )
 
 
 def dot_plots(results: Results, margin: float) -> list[Panel]:

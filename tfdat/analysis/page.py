@@ -24,7 +24,7 @@ from tfdat.config import Config
 from tfdat.config.overrides import decision_fields, differences, from_dict
 from tfdat.presets import PRESETS
 
-_PACKAGES = ("tensorflow", "tf_keras", "tensorflow-recommenders", "numpy", "scipy", "matplotlib")
+_PACKAGES = ("numpy", "scipy", "matplotlib", "jinja2")
 _ALWAYS_SET = ("sampling.user_fraction", "sampling.interactions")
 """Settings that `tfdat.train` adapts to a small data set unless they are given."""
 
@@ -73,9 +73,9 @@ def _context(run: RunData) -> dict[str, Any]:
         "factorial": two_by_two(results),
         "ledger": ledger(config),
         "presets": [name for name in PRESETS if name != "cornelisse2024"],
+        "recorded": run.environment.get("command"),
         "command": command(results, config),
-        "settings": run.settings,
-        "versions": _versions(),
+        "environment": {**_flat(run.environment), **_versions()},
         **_figures(run),
     }
 
@@ -112,7 +112,7 @@ def _direction(verdict: str, left: float, right: float) -> str:
 
 
 def command(results: Results, config: Config | None) -> str:
-    """The command that repeats a run of this package; empty for another's."""
+    """The command that repeats a run of this package, from its settings; empty for another's."""
     if config is None or results.preset is None or results.seed is None:
         return ""
     known = results.preset in PRESETS
@@ -125,6 +125,7 @@ def command(results: Results, config: Config | None) -> str:
     parts = ["python", "-m", "tfdat.train", "--preset", results.preset if known else "cornelisse2024"]
     parts += ["--data", results.data.name or "?", "--variants", ",".join(results.variants)]
     parts += ["--baselines", ",".join(others)] if others else []
+    parts += ["--framework", "torch"] if results.framework.startswith("torch") else []
     parts += ["--replicates", str(max(counts)), "--seed", str(results.seed)]
     for key, value in settings.items():
         parts += ["--set", f"{key}={as_text(value)}"]
@@ -181,11 +182,15 @@ def _published_metrics(row: published.PublishedResult) -> dict[str, Any]:
     return {key: tables.published_metric(row, key) for key in published.METRICS}
 
 
-def _versions() -> Mapping[str, str]:
-    found = {"tfdat": __version__, "Python": platform.python_version(), "machine": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What `environment.json` says about the run, apart from its command, in one level."""
+    flat: dict[str, Any] = {}
+    for key, value in environment.items():
+        flat |= value if isinstance(value, Mapping) else {key: value}
+    return {f"{key} of the run": value for key, value in flat.items() if key != "command"}
+
+
+def _versions() -> dict[str, str]:
+    found = {"tfdat": __version__, "python": platform.python_version()}
+    found |= {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {f"{key} of this report": value for key, value in found.items()}

@@ -43,12 +43,14 @@ class RunData:
       root: its path.
       results: `results.json`.
       settings: `config.json` as it stands, empty where it is absent.
+      environment: `environment.json` likewise: the command, machine and versions of the run.
       records: the replicates of every variant and baseline of the results, by number.
     """
 
     root: Path
     results: Results
     settings: Mapping[str, Any]
+    environment: Mapping[str, Any]
     records: Mapping[str, Sequence[Record]]
 
     def with_arrays(self, *names: str) -> dict[str, list[Record]]:
@@ -79,10 +81,8 @@ def read_run(root: str | Path) -> RunData:
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a run directory. `python -m tfdat.train --out {root}` makes one.")
     results = read(root)
-    path = root / "config.json"
-    settings = _json(path) if path.is_file() else {}
-    methods = [*results.variants, *results.baselines]
-    return RunData(root, results, settings, {method: _records(root / "replicates", method) for method in methods})
+    records = {method: _records(root / "replicates", method) for method in (*results.variants, *results.baselines)}
+    return RunData(root, results, _optional(root / "config.json"), _optional(root / "environment.json"), records)
 
 
 def _records(root: Path, method: str) -> list[Record]:
@@ -108,6 +108,10 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files}
     except (ValueError, BadZipFile, EOFError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return _json(path) if path.is_file() else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -27,6 +27,9 @@ Verdict = Literal["equivalent", "different", "inconclusive", "not comparable"]
 SIGNIFICANCE = 0.05
 """Level of both tests, after Holm's correction over the metrics."""
 
+_FEW = 10
+"""Replicates below which resampling them says little."""
+
 
 @dataclasses.dataclass(frozen=True)
 class MetricVerdict:
@@ -121,6 +124,11 @@ def judge(
         entry.metric: p for entry, p in zip(with_test, zip(p_different, p_equivalent, strict=True), strict=True)
     }
     verdicts = tuple(_verdict(entry, margin_share, corrected.get(entry.metric), not_comparable) for entry in tested)
+    if any(entry.bootstrap and len(pairs[entry.metric][0]) < _FEW for entry in tested if pairs):
+        caveats = (
+            *caveats,
+            f"With fewer than {_FEW} pairs the bootstrap's interval is too narrow; verdicts do not use it.",
+        )
     return Comparison(*names, verdicts, not_comparable, caveats)
 
 
