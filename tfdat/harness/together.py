@@ -13,7 +13,7 @@ from tfdat.harness.devices import default_workers, environments
 from tfdat.harness.files import write_json
 from tfdat.harness.progress import Progress
 from tfdat.harness.run_directory import RunDirectory, RunSettings
-from tfdat.harness.runner import Outcome, Plan, shared_columns, summarize_run
+from tfdat.harness.runner import Plan, shared_columns, summarize_run
 from tfdat.harness.tasks import Laboratory, Task, perform
 from tfdat.harness.trained import OnEpoch
 from tfdat.harness.workers import Perform, run_tasks
@@ -22,13 +22,16 @@ Runs = Mapping[str, tuple[RunSettings, RunDirectory]]
 """Settings and directory of each run, by a name that tells it from the others in what is shown."""
 
 
-def run_together(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str, Outcome]:
+def run_together(interactions: Interactions, runs: Runs, plan: Plan) -> dict[Task, str]:
     """Performs `plan` in several run directories, resuming what is there; each ends as `tfdat.train` would leave it.
 
     Args:
       interactions: the data set of all runs.
       runs: see `Runs`; the draws fit, as `Laboratory.replicate` shows.
       plan: what is done in each, on one device a worker.
+
+    Returns:
+      The tasks that failed twice and were left out, each with its reason.
 
     Raises:
       ValueError: a directory holds a run with other settings.
@@ -43,12 +46,12 @@ def run_together(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str
         path.unlink(missing_ok=True)
         if task in failed:
             write_json(path, {"reason": failed[task]})
-    outcomes = {}
+    touched = {task.run for task in tasks}
     for name, (settings, directory) in runs.items():
-        lost = {task: reason for task, reason in failed.items() if task.run == name}
-        done = sum(task.run == name for task in tasks) - len(lost)
-        outcomes[name] = Outcome(summarize_run(directory, settings, plan), done, lost)
-    return outcomes
+        # A finished run of more replicates, or with more baselines, keeps its results.
+        if name in touched or not (directory.root / "results.json").is_file():
+            summarize_run(directory, settings, plan)
+    return failed
 
 
 def missing_tasks(directory: RunDirectory, plan: Plan, run: str = "") -> list[Task]:
