@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import re
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,6 +128,7 @@ def main(argv: Sequence[str]) -> int:
     ):
         print(f"note: {note}")
     sys.stdout.flush()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
     try:
         outcome = run(interactions, settings, plan, out)
     except KeyboardInterrupt:

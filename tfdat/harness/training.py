@@ -44,9 +44,11 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
 def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -> DAT:
     """A model with its initial weights and optimiser, ready for `fit`."""
     counts = np.bincount(replicate.train_item, minlength=replicate.num_items)
+    # Several steps in one call are a loop whose iterations overlap, and with them the devices' collectives.
+    at_once = STEPS_PER_EXECUTION if strategy is None else 1
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), counts)
-        model.compile(optimizer=make_optimizer(config.training), steps_per_execution=STEPS_PER_EXECUTION)
+        model.compile(optimizer=make_optimizer(config.training), steps_per_execution=at_once)
     return model
 
 
