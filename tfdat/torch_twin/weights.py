@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from tfdat.torch_twin.model import Tower, TwinDAT
 
 Read = Callable[[Any], Tensor]
+View: TypeAlias = Tensor | list[Tensor]
 
 
 def load_weights(model: TwinDAT, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -25,47 +26,47 @@ def load_weights(model: TwinDAT, weights: Mapping[str, NDArray[np.float32]]) -> 
     if views.keys() != weights.keys():
         raise ValueError(f"These weights are missing or not expected: {sorted(views.keys() ^ weights.keys())}.")
     with torch.no_grad():
-        for name, parts in views.items():
-            array = weights[name] if len(parts) > 1 else weights[name][None]
-            if array.shape != (len(parts), *parts[0].shape):
-                raise ValueError(f"`{name}` has shape {array.shape}, not {(len(parts), *parts[0].shape)}.")
-            for part, values in zip(parts, array, strict=True):
-                part.copy_(torch.tensor(values))
+        for name, view in views.items():
+            shape = (len(view), *view[0].shape) if isinstance(view, list) else tuple(view.shape)
+            if weights[name].shape != shape:
+                raise ValueError(f"`{name}` should have shape {shape}. Received: {weights[name].shape}.")
+            array = torch.tensor(weights[name])
+            for part, values in zip(view, array, strict=True) if isinstance(view, list) else [(view, array)]:
+                part.copy_(values)
 
 
 def named_arrays(model: TwinDAT, read: Read = lambda parameter: parameter.data) -> dict[str, NDArray[np.float32]]:
     """The parameters of `model`, or what `read` makes of them (such as their gradients), by exported name."""
-    arrays = {}
-    for name, parts in named_views(model, read).items():
-        stacked = torch.stack([part.detach() for part in parts]) if len(parts) > 1 else parts[0].detach()
-        arrays[name] = stacked.numpy().copy()
-    return arrays
+    return {
+        name: (torch.stack(view) if isinstance(view, list) else view).detach().numpy().copy()
+        for name, view in named_views(model, read).items()
+    }
 
 
-def named_views(model: TwinDAT, read: Read = lambda parameter: parameter.data) -> dict[str, list[Tensor]]:
-    """Views of the parameters in exported layout; several stand for the rows of one exported array."""
+def named_views(model: TwinDAT, read: Read = lambda parameter: parameter.data) -> dict[str, View]:
+    """Views of the parameters in exported layout; the tensors of a list are the rows of one exported array."""
     views = dict(_tower_views("user", model.user_tower, read)) | dict(_tower_views("item", model.item_tower, read))
     if model.log_temperature is not None:
-        views["log_temperature"] = [read(model.log_temperature)]
+        views["log_temperature"] = read(model.log_temperature)
     if model.bias is not None:
-        views["bias"] = [read(model.bias)]
+        views["bias"] = read(model.bias)
     return views
 
 
-def _tower_views(side: str, tower: Tower, read: Read) -> Iterator[tuple[str, list[Tensor]]]:
-    yield f"{side}/embedding", [read(tower.id_embedding.weight)]
+def _tower_views(side: str, tower: Tower, read: Read) -> Iterator[tuple[str, View]]:
+    yield f"{side}/embedding", read(tower.id_embedding.weight)
     if tower.category_embedding is not None:
-        yield f"{side}/category_embedding", [read(tower.category_embedding.weight)]
+        yield f"{side}/category_embedding", read(tower.category_embedding.weight)
     if tower.augmentation is not None:
-        yield f"{side}/augmentation", [read(tower.augmentation.weight)]
+        yield f"{side}/augmentation", read(tower.augmentation.weight)
     if len(tower.numeric_layers):
         layers = list(tower.numeric_layers)
         if tower.model.numeric_layers == "joint":
-            yield f"{side}_numeric/kernel", [read(layers[0].weight).T]
-            yield f"{side}_numeric/bias", [read(layers[0].bias)]
+            yield f"{side}_numeric/kernel", read(layers[0].weight).T
+            yield f"{side}_numeric/bias", read(layers[0].bias)
         else:
             yield f"{side}_numeric/kernel", [read(layer.weight)[:, 0] for layer in layers]
             yield f"{side}_numeric/bias", [read(layer.bias) for layer in layers]
     for position, layer in enumerate(tower.hidden):
-        yield f"{side}_hidden_{position}/kernel", [read(layer.weight).T]
-        yield f"{side}_hidden_{position}/bias", [read(layer.bias)]
+        yield f"{side}_hidden_{position}/kernel", read(layer.weight).T
+        yield f"{side}_hidden_{position}/bias", read(layer.bias)
