@@ -123,21 +123,24 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         p_u, a_u, dead_users = self.encode_users(inputs["user"])
         p_v, a_v, dead_items = self.encode_items(inputs["item"])
         category = tf.gather(self.item_category, inputs["item"])
-        encoded = self._gathered(Encoded(p_u, p_v, a_u, a_v, inputs["label"], inputs["item"], category))
+        encoded = Encoded(p_u, p_v, a_u, a_v, inputs["label"], inputs["item"], category)
+        copies = self._copies()
+        if copies > 1:
+            encoded = _of_all_replicas(self.objective.needed(encoded))
         terms, skipped = self.objective(encoded)
         rows = tf.cast(tf.size(inputs["label"]), tf.float32)
         for name, value in terms.items():
             self.epoch_means[name].update_state(value, sample_weight=rows)
         self.epoch_sums["dead_rows"].update_state(dead_users + dead_items)
-        self.epoch_sums["skipped_categories"].update_state(skipped)
+        self.epoch_sums["skipped_categories"].update_state(skipped / copies)
         return terms["loss"]
 
-    def _gathered(self, encoded: Encoded) -> Encoded:
-        """The rows of all replicas, so that covariances and means are those of the global batch."""
+    def _copies(self) -> int:
+        """How many replicas compute the losses of one and the same global batch."""
         context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1 or self.distributed_losses == "replica_local":
-            return encoded
-        return Encoded(*(None if value is None else context.all_gather(value, axis=0) for value in encoded))
+        if context is None or self.distributed_losses == "replica_local":
+            return 1
+        return int(context.num_replicas_in_sync)
 
     # TFRS's own steps report the loss of an epoch's last batch; these report the epoch's mean. Under a strategy each
     # replica holds the loss of the global batch (or its own part's), so the summed gradients want an equal share.
@@ -188,6 +191,18 @@ class DAT(tfrs.Model):  # type: ignore[misc]
             "distributed_losses": self.distributed_losses,
             "seed": self.seed,
         }
+
+
+def _of_all_replicas(encoded: Encoded) -> Encoded:
+    """The rows of the global batch, so that covariances and means are its; differentiable."""
+    context = tf.distribute.get_replica_context()
+
+    def gathered(rows: tf.Tensor | None) -> tf.Tensor | None:
+        if rows is None:
+            return None
+        return tf.ensure_shape(context.all_gather(rows, axis=0), [None, *rows.shape[1:]])
+
+    return Encoded(*map(gathered, encoded))
 
 
 def build_dat(

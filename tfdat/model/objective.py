@@ -28,10 +28,10 @@ class Encoded(NamedTuple):
     """[batch, dim] items' augmentation vectors, None without augmentation."""
     label: tf.Tensor
     """[batch] 1 for a positive pair, 0 for a negative."""
-    item: tf.Tensor
-    """[batch] int item codes."""
-    category: tf.Tensor
-    """[batch] int item categories."""
+    item: tf.Tensor | None
+    """[batch] int item codes; None where no loss asks for them."""
+    category: tf.Tensor | None
+    """[batch] int item categories; None where no loss asks for them."""
 
 
 @keras.utils.register_keras_serializable("tfdat")
@@ -111,6 +111,18 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         total += loss.lambda_user * terms["mimic_user"] + loss.lambda_item * terms["mimic_item"]
         total += loss.lambda_alignment * terms["alignment"]
         return {"loss": total, **terms}, skipped
+
+    def needed(self, encoded: Encoded) -> Encoded:
+        """`encoded` without what no loss reads, so that it need not be sent between devices."""
+        a_u, a_v, item, category = encoded.a_u, encoded.a_v, encoded.item, encoded.category
+        if self.mimic is None:
+            a_u = a_v = None
+        if self.alignment is None:
+            category = None
+        distinct = self.alignment is not None and self.config.loss.alignment_rows == "distinct_items"
+        if self.softmax is None and not distinct:
+            item = None
+        return encoded._replace(a_u=a_u, a_v=a_v, item=item, category=category)
 
     def _alignment_rows(self, encoded: Encoded) -> tf.Tensor | None:
         rows = self.config.loss.alignment_rows

@@ -12,7 +12,7 @@ from tfdat.config import TrainingConfig
 
 
 class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
-    """Slots and bias correction, shared by both."""
+    """Moments, bias correction and the dense update, shared by both."""
 
     def __init__(
         self,
@@ -54,6 +54,24 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
         size = tf.cast(self.learning_rate, tf.float64) * root / correction
         return tf.cast(size, tf.float32), tf.cast(self.epsilon * root, tf.float32)
 
+    def _update_densely(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Moves the whole variable by one fused kernel."""
+        momentum, velocity = self._slots(variable)
+        size, epsilon = self._step()
+        # Powers of 0 make the kernel take `lr` as the step size.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=momentum.handle,
+            v=velocity.handle,
+            beta1_power=tf.zeros([]),
+            beta2_power=tf.zeros([]),
+            lr=size,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=epsilon,
+            grad=gradient,
+        )
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -80,21 +98,7 @@ class DenseAdam(_AdamBase):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Updates `variable` and its moments."""
-        momentum, velocity = self._slots(variable)
-        size, epsilon = self._step()
-        # Powers of 0 make the kernel take `lr` as the step size.
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=momentum.handle,
-            v=velocity.handle,
-            beta1_power=tf.zeros([]),
-            beta2_power=tf.zeros([]),
-            lr=size,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=epsilon,
-            grad=gradient,
-        )
+        self._update_densely(gradient, variable)
 
 
 @keras.utils.register_keras_serializable("tfdat")
@@ -102,18 +106,17 @@ class RowSparseAdam(_AdamBase):
     """Adam that moves only the table rows of the batch ("lazy" Adam), so that a step's time does not grow with a table.
 
     Not the same optimiser as Adam: a row that is not in the batch keeps its moments as they are and does not move,
-    where Adam would let them decay and move it by its momentum. Variables with dense gradients are updated as by Adam.
+    where Adam would let them decay and move it by its momentum. Variables with dense gradients (layers, a global
+    augmentation vector) are updated as by `DenseAdam`.
     """
 
     def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
         """Updates `variable`, or the rows that `gradient` names, and the moments."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            self._update_densely(gradient, variable)
+            return
         momentum, velocity = self._slots(variable)
         size, epsilon = self._step()
-        if not isinstance(gradient, tf.IndexedSlices):
-            momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
-            velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
-            variable.assign_sub(size * momentum / (tf.sqrt(velocity) + epsilon))
-            return
         # Keras has summed the slices of equal rows before this.
         rows, values = gradient.indices, gradient.values
         m = self.beta_1 * tf.gather(momentum, rows) + (1.0 - self.beta_1) * values
