@@ -217,6 +217,20 @@ def test_all_columns_of_a_file(tmp_path: Path) -> None:
         assert getattr(data, name).dtype == dtype
 
 
+def test_unreadable_prices_and_votes_cost_no_row(tmp_path: Path) -> None:
+    lines = ["a,x,cheap,1,2", "a,y,,1.5,many", "b,x,2,,"]
+    data = load(csv(tmp_path / "a.csv", "user_id,item_id,price,helpful_up,helpful_total", *lines))
+    assert data.item_price is not None
+    assert data.helpful_total is not None
+    np.testing.assert_array_equal(data.item_price, np.array([2, np.nan], dtype=np.float32))
+    assert data.helpful_total.tolist() == [2, 0, 0]
+    assert data.notes[:3] == (
+        "1 values of helpful_total are not readable and count as 0.",
+        "1 values of helpful_up are not readable and count as 0.",
+        "1 values of price are not readable and count as unknown.",
+    )
+
+
 def test_the_same_rows_as_tsv_and_parquet(tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {"user_id": [3, 1, 3], "item_id": ["x", "y", "y"], "timestamp": [1, 2, 3], "rating": [1.0, 2, 3]}

@@ -124,6 +124,7 @@ def _worker() -> Iterator[subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},
+        cwd=packages,
     )
     try:
         yield process

@@ -69,8 +69,8 @@ def _filling(metadata: Mapping[str, Any]) -> str:
     paper = (81.85, 14.93, 2.57) if metadata["choices"]["root_category"] == "Books" else ()
     beside = f" (paper: {', '.join(f'{share}%' for share in paper)})" if paper else ""
     return (
-        f"{_aligned(rows)}\nwithout category: {shares[0]:.2%} of the items before filling, {shares[1]:.2%} of the items "
-        f"and {shares[2]:.2%} of the interactions after it{beside}"
+        f"{_aligned(rows)}\nwithout category: {shares[0]:.2%} of the items before filling, {shares[1]:.2%} of the "
+        f"items and {shares[2]:.2%} of the interactions after it{beside}"
     )
 
 

@@ -50,9 +50,11 @@ def read_interactions(path: Path) -> Interactions:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist or is not a file.")
-    frame = _renamed(_read(path), path)
+    texts = _renamed(_read(path), path)
+    frame = _typed(texts)
     good = _usable(frame)
     notes = [f"{rows:,} rows dropped: {reason}." for reason, rows in _dropped(good)]
+    notes += _unreadable(texts, frame)
     frame = frame.filter(good.select(pl.all_horizontal(pl.all())).to_series())
     if not len(frame):
         raise ValueError(f"{path} holds no usable row. {' '.join(notes)} Wanted: {FORMAT_HELP}")
@@ -71,9 +73,9 @@ def read_interactions(path: Path) -> Interactions:
         item=(item, np.array(item_names, dtype=np.str_)),
         timestamp=_numpy(frame["timestamp"], np.int64) if "timestamp" in given else None,
         rating=_numpy(frame["rating"], np.float32) if "rating" in given else None,
-        helpful=(_numpy(frame["helpful_up"], np.int32), _numpy(frame["helpful_total"], np.int32)) if helpful else None,
+        helpful=(_votes(frame["helpful_up"]), _votes(frame["helpful_total"])) if helpful else None,
         category=(category, tuple(names)) if category is not None else None,
-        price=_numpy(frame["price"], np.float32) if "price" in given else None,
+        price=_numpy(frame["price"].fill_null(float("nan")), np.float32) if "price" in given else None,
     )
 
 
@@ -99,7 +101,7 @@ def _renamed(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     for name in ("user_id", "item_id"):
         if name not in chosen:
             raise ValueError(f"{path} has no column {name}; its columns are {', '.join(frame.columns)}. {FORMAT_HELP}")
-    return _typed(frame.select(chosen.values()))
+    return frame.select(chosen.values())
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -107,9 +109,9 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     number = {
         "timestamp": _seconds(pl.col("timestamp")),
         "rating": pl.col("rating").cast(pl.Float64, strict=False),
-        "price": pl.col("price").cast(pl.Float64, strict=False).fill_null(float("nan")),
-        "helpful_up": pl.col("helpful_up").cast(pl.Int32, strict=False).fill_null(0),
-        "helpful_total": pl.col("helpful_total").cast(pl.Int32, strict=False).fill_null(0),
+        "price": pl.col("price").cast(pl.Float64, strict=False),
+        "helpful_up": pl.col("helpful_up").cast(pl.Int32, strict=False),
+        "helpful_total": pl.col("helpful_total").cast(pl.Int32, strict=False),
     }
     return frame.with_columns(expression.alias(name) for name, expression in number.items() if name in frame.columns)
 
@@ -139,6 +141,21 @@ def _usable(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _dropped(good: pl.DataFrame) -> list[tuple[str, int]]:
     return [(name, rows) for name in good.columns if (rows := int((~good[name]).sum()))]
+
+
+def _unreadable(texts: pl.DataFrame, frame: pl.DataFrame) -> list[str]:
+    """Notes on values that are there and cannot be read, in columns where that costs no row."""
+    instead = {"price": "unknown", "helpful_up": "0", "helpful_total": "0"}
+    notes = []
+    for name in instead.keys() & set(frame.columns):
+        given = texts[name].fill_null("").str.len_chars() > 0
+        if count := int((given & frame[name].is_null()).sum()):
+            notes.append(f"{count:,} values of {name} are not readable and count as {instead[name]}.")
+    return sorted(notes)
+
+
+def _votes(series: pl.Series) -> NDArray[np.int32]:
+    return _numpy(series.fill_null(0), np.int32)
 
 
 def _codes(values: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
