@@ -96,6 +96,6 @@ def test_an_existing_folder_is_not_overwritten(model, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("scann") is not None, reason="scann is installed")
-def test_scann_without_the_package_says_what_to_install(model):
-    with pytest.raises(ValueError, match="pip install scann"):
+def test_scann_without_the_package_says_what_it_needs(model):
+    with pytest.raises(ValueError, match="needs a scann package built for TensorFlow"):
         Recommender(model, USERS, ITEMS, INDPTR, SEEN, index="scann")
