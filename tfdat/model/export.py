@@ -120,6 +120,6 @@ def _index(kind: Index, k: int) -> tfrs.layers.factorized_top_k.TopK:
         return tfrs.layers.factorized_top_k.ScaNN(k=k)
     except ImportError:
         raise ValueError(
-            f"`index` = 'scann' needs a scann package built for TensorFlow {tf.__version__} (1.4.2 is not: with it, TFRS "
-            "cannot be imported under 2.21). Use 'brute_force', which is exact."
+            f"`index` = 'scann' needs a scann package built for TensorFlow {tf.__version__} (1.4.2 is not: with it, "
+            "TFRS cannot be imported under 2.21). Use 'brute_force', which is exact."
         ) from None
