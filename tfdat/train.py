@@ -17,7 +17,7 @@ from tfdat.analysis.tables import results_table
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, decision_fields, differences
 from tfdat.data.loading import DATA_HELP, load
-from tfdat.evaluation.baselines import BASELINES
+from tfdat.evaluation.baselines import BASELINES, check_baselines
 from tfdat.faces import INTERRUPTED, HelpFormatter, Parser, run_face
 from tfdat.harness.devices import gpus
 from tfdat.harness.merging import merge
@@ -226,9 +226,7 @@ def _names(text: str) -> list[str]:
 
 def _baselines(text: str) -> tuple[str, ...]:
     names = [name for name in _names(text) if name != "chance"]
-    for name in names:
-        if name not in BASELINES:
-            raise ValueError(f"Unknown baseline {name!r}. Known: chance, {', '.join(BASELINES)}.")
+    check_baselines(names)
     return tuple(names)
 
 

@@ -120,7 +120,8 @@ def _unknown_key(key: str, known: Mapping[str, DecisionField]) -> str:
 
 
 def _parsed(text: str, annotation: Any) -> Any:
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    options = typing.get_args(annotation) if is_union else (annotation,)
     if types.NoneType in options and text.lower() in ("none", "off", ""):
         return None
     if any(_is_tuple(option) for option in options):

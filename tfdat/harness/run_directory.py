@@ -65,6 +65,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "items": interactions.num_items,
         "interactions": len(interactions),
         "categories": len(interactions.category_names),
+        "category_names": list(interactions.category_names),
         "comparable_with_paper": interactions.comparable_with_paper,
         "synthetic": interactions.synthetic,
         "notes": list(interactions.notes),
