@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ _ARRAYS = (
     "item_category",
     "item_price",
 )
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Source:
     comparable_with_paper: bool = False
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
 
 
 def assemble(
@@ -91,6 +93,7 @@ def assemble(
         item_price=item_price,
         category_names=names,
         notes=tuple(notes),
+        steps=source.steps,
     )
 
 
@@ -135,7 +138,8 @@ def load_cached(directory: Path) -> Interactions:
         name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) if name in arrays else None
         for name in _ARRAYS
     }
-    header["notes"], header["category_names"] = tuple(header["notes"]), tuple(header["category_names"])
+    for name in ("notes", "category_names", "steps"):
+        header[name] = tuple(header[name])
     return Interactions(**header, **columns)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ class Interactions:
       item_price: [I] float32, NaN where unknown; None without prices.
       category_names: names of the categories.
       notes: what the source lacked or what was dropped, one sentence each.
+      steps: the filters that made the data, in order: name, users, items, interactions, categories after each.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Interactions:
     item_price: NDArray[np.float32] | None
     category_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)

@@ -169,7 +169,13 @@ def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Intera
     codes = category[order].astype(np.int32) - missing
     synthetic = bool(metadata["synthetic"])
     return assemble(
-        Source(name, metadata["fingerprint"], name == f"{DATASET}/final" and not synthetic, synthetic),
+        Source(
+            name,
+            metadata["fingerprint"],
+            name == f"{DATASET}/final" and not synthetic,
+            synthetic,
+            steps=tuple(metadata["steps"]),
+        ),
         user=(user[order], np.sort(user_id).astype(np.str_)),
         item=(item[order].astype(np.int32), item_names.astype(np.str_)),
         timestamp=column["timestamp"][order],

@@ -69,6 +69,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "comparable_with_paper": interactions.comparable_with_paper,
         "synthetic": interactions.synthetic,
         "notes": list(interactions.notes),
+        "steps": [dict(step) for step in interactions.steps],
     }
 
 
