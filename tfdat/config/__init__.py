@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 
 from tfdat.config.assessment import AnalysisConfig, EvaluationConfig
 from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, SamplingConfig, SplitConfig
-from tfdat.config.learning import LossConfig, ModelConfig, TrainingConfig
+from tfdat.config.learning import LossConfig, ModelConfig
+from tfdat.config.training import TrainingConfig
 
 __all__ = [
     "AnalysisConfig",

@@ -1,0 +1,102 @@
+"""Decisions about the optimiser, the schedule and stopping."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
+
+from tfdat.config.decision import decision
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Optimiser, schedule, stopping (cornelisse2024, section 4.2)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    optimizer: Literal["adam", "row_sparse_adam"] = decision(
+        "adam",
+        number=40,
+        source="said",
+        paper="Adam",
+        reason="dense Adam moves every row at every step; row_sparse_adam only the rows of the batch (for big tables)",
+        alternatives=("row_sparse_adam",),
+    )
+    learning_rate: PositiveFloat = decision(
+        0.05, number=40, source="said", paper="cornelisse2024: .05", reason="as said", alternatives=(0.005, 0.001)
+    )
+    batch_size: PositiveInt = decision(
+        1536,
+        number=40,
+        source="said",
+        paper="cornelisse2024: 1,536; yu2021: 256",
+        reason="as said",
+        alternatives=(256,),
+    )
+    epochs: PositiveInt = decision(
+        50, number=40, source="said", paper="a maximum of 50 epochs", reason="as said", alternatives=(20,)
+    )
+    schedule: Literal["plateau", "none"] = decision(
+        "plateau",
+        number=41,
+        source="read",
+        paper="'a learning rate scheduler'",
+        reason="ReduceLROnPlateau is the scheduler that goes with early stopping",
+        alternatives=("none",),
+    )
+    schedule_factor: Annotated[float, Field(gt=0, lt=1)] = decision(
+        0.5, number=41, source="ours", paper="not said", reason="a common halving", alternatives=(0.1,)
+    )
+    schedule_patience: PositiveInt = decision(
+        2, number=41, source="ours", paper="not said", reason="under the stopping patience", alternatives=(4,)
+    )
+    early_stopping: Literal["val_loss", "train_loss", "val_hr", "off"] = decision(
+        "val_loss",
+        number=42,
+        source="read",
+        paper="'an early stopping function'",
+        reason="the usual metric; val_hr is HR@100 on the validation item and needs validation='second_last'",
+        alternatives=("train_loss", "off"),
+    )
+    early_stopping_patience: PositiveInt = decision(
+        5,
+        number=42,
+        source="ours",
+        paper="not said; the papers' models stopped by epoch 20 to 23",
+        reason="a common patience",
+        alternatives=(10,),
+    )
+    restore_best_weights: bool = decision(
+        True,
+        number=42,
+        source="ours",
+        paper="not said",
+        reason="the stopped model is the one that early stopping chose",
+        alternatives=(False,),
+    )
+    validation: Literal["random_pairs", "second_last"] = decision(
+        "random_pairs",
+        number=43,
+        source="ours",
+        paper="not said",
+        reason="a random share of the training pairs; second_last holds out each user's last training item",
+        alternatives=("second_last",),
+    )
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = decision(
+        0.1,
+        number=43,
+        source="ours",
+        paper="not said",
+        reason="a common share; read only when validation is 'random_pairs'",
+        alternatives=(0.2,),
+    )
+    distributed_losses: Literal["global", "replica_local"] = decision(
+        "global",
+        number=20,
+        source="ours",
+        paper="not said",
+        reason="covariances and means over the global batch, so that two devices compute what one would",
+        alternatives=("replica_local",),
+    )
