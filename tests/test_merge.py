@@ -263,7 +263,7 @@ def test_the_report_accounts_for_lines_and_fillings(tmp_path: Path) -> None:
     assert "not JSON: 1, not an object: 1, no reviewerID: 1" in row
     row = next(line for line in report if line.startswith("metadata of 2018"))
     assert row.split()[3:] == ["6", "5", "3"]
-    assert any(line.startswith("without category: 71.43% of the items before filling") for line in report)
+    assert any(line.startswith("without category: 71.43% of the reviewed items before filling") for line in report)
 
 
 def test_files_are_found_in_year_folders_and_flat_where_names_differ(tmp_path: Path) -> None:

@@ -133,11 +133,10 @@ def fill(
 
 def first_of_duplicates(reviews: Reviews, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Marks all but the later copies of rows that are equal in every column."""
-    order, same_pair = _grouped(reviews, rows)
-    ordered = rows[order]
+    order, same_pair = _repeated_pairs(reviews, rows)
     equal = same_pair.copy()
     for column in (reviews.timestamp, reviews.rating, reviews.helpful_up, reviews.helpful_total):
-        values = column[ordered]
+        values = column[rows[order]]
         equal[1:] &= values[1:] == values[:-1]
     mask = np.ones(len(rows), dtype=bool)
     mask[order[equal]] = False
@@ -150,10 +149,9 @@ def last_of_repeats(reviews: Reviews, rows: NDArray[np.int64]) -> NDArray[np.boo
     Among reviews of the same second the one with the most votes counts, then the one with the higher rating: by
     content, so that the order of the file plays no part.
     """
-    order, same_pair = _grouped(reviews, rows)
-    is_last = np.append(~same_pair[1:], True) if len(rows) else same_pair
-    mask = np.zeros(len(rows), dtype=bool)
-    mask[order[is_last]] = True
+    order, same_pair = _repeated_pairs(reviews, rows)
+    mask = np.ones(len(rows), dtype=bool)
+    mask[order[:-1][same_pair[1:]]] = False
     return mask
 
 
@@ -166,13 +164,19 @@ def top(attributes: Attributes, item: NDArray[np.int32], count: int, by: str) ->
     return order[sizes[order] > 0][:count]
 
 
-def _grouped(reviews: Reviews, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Order by pair, then time, then content; and whether each ordered row has the pair of the one before it."""
-    columns = (reviews.rating, reviews.helpful_up, reviews.helpful_total, reviews.timestamp, reviews.item, reviews.user)
-    order = np.lexsort([column[rows] for column in columns])
-    user, item = reviews.user[rows[order]], reviews.item[rows[order]]
-    same = np.zeros(len(rows), dtype=bool)
-    same[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+def _repeated_pairs(reviews: Reviews, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The entries of `rows` whose user-item pair occurs again, and whether each has the pair of the one before it.
+
+    They are ordered by pair, then by time, then by content. Few pairs repeat, so few rows are sorted by all of that.
+    """
+    pair = reviews.user[rows].astype(np.int64) * len(reviews.item_names) + reviews.item[rows]
+    ordered = np.sort(pair)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    entries = np.flatnonzero(np.isin(pair, repeated))
+    columns = (reviews.rating, reviews.helpful_up, reviews.helpful_total, reviews.timestamp)
+    order = entries[np.lexsort([*(column[rows[entries]] for column in columns), pair[entries]])]
+    same = np.zeros(len(order), dtype=bool)
+    same[1:] = pair[order[1:]] == pair[order[:-1]]
     return order, same
 
 

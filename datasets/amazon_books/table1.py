@@ -61,17 +61,14 @@ def _filling(metadata: Mapping[str, Any]) -> str:
         taken = (fill["items_found"], fill.get("categories_taken", 0), fill.get("prices_taken", 0))
         rows.append([f"metadata of {release}", *(f"{count:,}" for count in taken)])
     rows.append(["missing", "", *(f"{fills[f'items_without_{field}']:,}" for field in ("category", "price"))])
-    shares = [
-        missing["items_without_category_before_filling"],
-        missing["items_without_category"],
-        missing["interactions_without_category"],
-    ]
-    paper = (81.85, 14.93, 2.57) if metadata["choices"]["root_category"] == "Books" else ()
-    beside = f" (paper: {', '.join(f'{share}%' for share in paper)})" if paper else ""
-    return (
-        f"{_aligned(rows)}\nwithout category: {shares[0]:.2%} of the items before filling, {shares[1]:.2%} of the "
-        f"items and {shares[2]:.2%} of the interactions after it{beside}"
+    before, after = missing["items_without_category_before_filling"], missing["items_without_category"]
+    text = (
+        f"without category: {before:.2%} of the reviewed items before filling, {after:.2%} after it, which is "
+        f"{missing['interactions_without_category']:.2%} of the interactions"
     )
+    if metadata["choices"]["root_category"] == "Books":
+        text += " (paper: 81.85% and 14.93% of the categories, 2.57% of the interactions)"
+    return f"{_aligned(rows)}\n{text}"
 
 
 def _difference(value: int, theirs: int) -> str:
