@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -391,6 +392,27 @@ class TestProcesses:
         assert [trial.status for trial in trials] == ["sound", "sound", "failed"]
         assert trials[-1].reason == "its process ended twice, at last with exit code 9"
 
+    def test_workers_end_with_the_process_that_started_them(self, tmp_path):
+        write_csv(tmp_path / "small.csv")
+        arguments = ("--workers", "1", "--trials", "100000", "--out", str(tmp_path / "out"))
+        code = (
+            "import subprocess, sys, time; from tfdat.tuning.processes import _Team;"
+            "team = _Team(sys.argv[1:], {'KERASTUNER_ORACLE_IP': '127.0.0.1', 'KERASTUNER_ORACLE_PORT': '9'}, 1);"
+            "print(team._running['worker-0'].pid, flush=True); time.sleep(600)"
+        )
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code, *tune_command(tmp_path, *arguments)], stdout=subprocess.PIPE, text=True
+        )
+        worker = int(parent.stdout.readline())
+        time.sleep(1)
+        assert alive(worker)
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 120
+        while alive(worker) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert not alive(worker)
+
     def test_a_worker_that_cannot_start_is_an_error(self, tmp_path, scored_by):
         scored_by(by_rate)
         command = [sys.executable, "-c", "raise SystemExit(3)"]
@@ -419,6 +441,15 @@ class TestCommandLine:
         assert message in found
         assert len(found.splitlines()) == 1
 
+    def test_an_interruption_says_how_to_go_on(self, tmp_path, monkeypatch, capsys):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("tfdat.tuning.sweep.run_sweep", interrupted)
+        write_csv(tmp_path / "small.csv")
+        assert tune.main(["--data", str(tmp_path / "small.csv"), "--out", str(tmp_path / "out")]) == 130
+        assert f"The trials so far are in {tmp_path / 'out'}" in capsys.readouterr().err
+
     def test_the_space_is_listed(self, capsys):
         assert tune.main(["--space", "--set", "model.embedding_dim=64"]) == 0
         listed = capsys.readouterr().out
@@ -433,9 +464,19 @@ def write_csv(path):
     path.write_text("\n".join(lines) + "\n")
 
 
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def run_tune(folder, *arguments):
+    return subprocess.run(tune_command(folder, *arguments), capture_output=True, text=True, timeout=400, check=False)
+
+
+def tune_command(folder, *arguments):
     settings = ("user_fraction=1", "interactions=none", "min_item=1")
     command = [sys.executable, "-m", "tfdat.tune", "--data", str(folder / "small.csv"), "--replicates", "1"]
     command += [part for setting in settings for part in ("--set", f"sampling.{setting}")]
-    command += ["--set", "training.epochs=1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    return [*command, "--set", "training.epochs=1", *arguments]

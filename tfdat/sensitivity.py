@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ def main(argv: Sequence[str]) -> int:
     tasks = (trained + 1) * plan.replicates * len(plan.variants)
     print(f"{trained} of {len(found)} switches are to be trained, with the base {tasks} models -> {out}", flush=True)
     settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
     try:
         base, made = run_switches(interactions, settings, found, plan, out)
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,7 @@ def main(argv: Sequence[str]) -> int:
     )
     for note in changed:
         print(f"note: {note}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
     command = [sys.executable, "-m", "tfdat.tune", *argv]
     try:
         trials = run_sweep(sweep, budget, out, arguments.workers, command)

@@ -24,6 +24,9 @@ ATTEMPTS = 2
 _LOOPBACK = "127.0.0.1"
 _NAMES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
+_PARENT = "TFDAT_SWEEP_PARENT"
+"""The process that started a local worker, which must not outlive it: KerasTuner would wait an hour for its chief."""
+
 Role = Literal["alone", "chief", "worker"]
 
 
@@ -39,6 +42,19 @@ def role() -> Role:
     if missing:
         raise ValueError(f"To share a sweep set all of {', '.join(_NAMES)}. Missing: {', '.join(missing)}.")
     return "chief" if "chief" in os.environ[_NAMES[0]] else "worker"
+
+
+def end_with_parent() -> None:
+    """Ends this process when the one that started it as a local worker is gone."""
+    parent = os.environ.get(_PARENT)
+    if parent is not None:
+        threading.Thread(target=_watch, args=(int(parent),), daemon=True, name="parent").start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def run_locally(make_chief: Callable[[], Any], command: Sequence[str], workers: int) -> None:
@@ -72,14 +88,23 @@ class _Team:
     def __init__(self, command: Sequence[str], address: Mapping[str, str], workers: int) -> None:
         self._command = command
         self._environments = {
-            f"worker-{number}": {**os.environ, **address, **extra, _NAMES[0]: f"worker-{number}"}
+            f"worker-{number}": {
+                **os.environ,
+                **address,
+                **extra,
+                _NAMES[0]: f"worker-{number}",
+                _PARENT: str(os.getpid()),
+            }
             for number, extra in enumerate(environments(workers))
         }
         self._deaths: Counter[str] = Counter()
         self._running = {name: self._start(name) for name in self._environments}
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, env=self._environments[name], stdin=subprocess.DEVNULL)
+        # A session of its own keeps Ctrl-C from it, which is for this process to handle.
+        return subprocess.Popen(
+            self._command, env=self._environments[name], stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def supervise(self, oracle: Any, chief: threading.Thread) -> None:
         while self._running:

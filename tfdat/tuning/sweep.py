@@ -23,7 +23,7 @@ from tfdat.config import Config
 from tfdat.config.overrides import to_dict
 from tfdat.data.interactions import Interactions
 from tfdat.harness.files import read_json, write_json
-from tfdat.tuning.processes import role, run_locally
+from tfdat.tuning.processes import end_with_parent, role, run_locally
 from tfdat.tuning.record import Trial, best, ranked, write_best, write_record
 from tfdat.tuning.scoring import Scorer
 from tfdat.tuning.search import FAILURE, Algorithm, Tuner, make_oracle, trial_config
@@ -104,6 +104,7 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, comm
         return Tuner(oracle, sweep.base, sweep.space, scorer, folder)
 
     if part == "worker":
+        end_with_parent()
         tuner().search(verbose=0)
         return []
     scorer.replicate(sweep.base, 0)  # refuses data that cannot fit before anything starts
