@@ -16,6 +16,7 @@ from tfdat.analysis import results as stored
 from tfdat.analysis.tables import results_table
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, decision_fields, differences
+from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP, load
 from tfdat.evaluation.baselines import BASELINES, check_baselines
 from tfdat.faces import INTERRUPTED, HelpFormatter, Parser, run_face
@@ -23,9 +24,11 @@ from tfdat.harness.devices import gpus
 from tfdat.harness.merging import merge
 from tfdat.harness.run_directory import RunSettings, describe
 from tfdat.harness.runner import Outcome, Plan, check_variants, run
-from tfdat.harness.strategies import STRATEGIES, choose, cluster
+from tfdat.harness.strategies import STRATEGIES, Strategy, choose, cluster
+from tfdat.harness.tasks import Laboratory
 from tfdat.harness.variants import VARIANTS
 from tfdat.presets import PRESETS, preset
+from tfdat.torch_twin import require_torch
 
 DEFAULT_DATA = "amazon_books/synthetic"
 
@@ -76,11 +79,20 @@ def make_parser() -> Parser:
     where.add_argument("--manual-dir", type=Path, metavar="DIR", help="raw files, for a dataset that has to be built")
     how = parser.add_argument_group("how")
     how.add_argument("--workers", type=int, metavar="W", help="processes (default: one a GPU, else one a core)")
+    how.add_argument(
+        "--framework", choices=("tensorflow", "torch"), default="tensorflow", help="who trains; torch is for comparison"
+    )
     how.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices a replicate, see tf.distribute")
     how.add_argument("--devices", type=int, metavar="D", help="for mirrored: GPUs, or parts to split the CPU into")
     how.add_argument("--engine", choices=("processes", "ray"), default="processes", help="who runs the workers")
     how.add_argument("--shard", default="1/1", metavar="K/N", help="do the K-th of N parts of the replicates")
     how.add_argument("--merge", nargs="+", type=Path, metavar="RUN", help="bring shards together in --out, and end")
+    how.add_argument(
+        "--export-replicates",
+        type=Path,
+        metavar="DIR",
+        help="write samples and initial weights for other code, and end",
+    )
     how.add_argument("--progress", choices=("auto", "live", "plain", "quiet"), default="auto", help="what to show")
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
     how.add_argument("--version", action="version", version=f"tfdat {__version__}")
@@ -96,7 +108,8 @@ def main(argv: Sequence[str]) -> int:
     if arguments.merge:
         return merge_shards(arguments.merge, arguments.out)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
-    strategy, choice = choose(arguments.strategy, _positive("--replicates", arguments.replicates))
+    wanted = wanted_strategy(arguments.framework, arguments.strategy)
+    strategy, choice = choose(wanted, _positive("--replicates", arguments.replicates))
     plan = Plan(
         variants=check_variants(_names(arguments.variants)),
         baselines=_baselines(arguments.baselines),
@@ -110,8 +123,10 @@ def main(argv: Sequence[str]) -> int:
     )
     interactions = load(arguments.data, arguments.data_dir, arguments.manual_dir)
     settings = RunSettings(
-        arguments.preset, arguments.seed, "tensorflow", describe(interactions), config, describe_devices(plan)
+        arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
     )
+    if arguments.export_replicates:
+        return export(interactions, settings, plan, arguments.export_replicates)
     out = arguments.out or default_out(arguments, config)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
@@ -135,6 +150,32 @@ def main(argv: Sequence[str]) -> int:
         print(f"\nInterrupted. Finished replicates are in {out}; the same command goes on from there.", file=sys.stderr)
         return INTERRUPTED
     return report_outcome(outcome, plan, out)
+
+
+def wanted_strategy(framework: str, strategy: Strategy) -> Strategy:
+    """`strategy` where the framework has it.
+
+    Raises:
+      ImportError: PyTorch is wanted and not installed.
+      ValueError: several devices are wanted for PyTorch.
+    """
+    if framework != "torch":
+        return strategy
+    require_torch()
+    if strategy not in ("auto", "one"):
+        raise ValueError(f"--framework torch trains a replicate on one device. Received: --strategy {strategy}.")
+    return "one"
+
+
+def export(interactions: Interactions, settings: RunSettings, plan: Plan, root: Path) -> int:
+    """Writes the replicates of `plan` for other code."""
+    from tfdat.harness.export import export_replicates
+
+    laboratory = Laboratory(interactions, settings.config, settings.seed)
+    for folder in export_replicates(laboratory, settings, plan.variants, plan.numbers, root):
+        print(folder, flush=True)
+    print(f"{root / 'README.md'} says what the files hold.")
+    return 0
 
 
 def describe_devices(plan: Plan) -> str:
@@ -189,6 +230,8 @@ def default_out(arguments: argparse.Namespace, config: Config) -> Path:
     """A folder named after the data, the preset, the seed and, where settings differ from the preset's, a hash."""
     data = re.sub(r"[^\w.-]+", "-", arguments.data).strip("-.")
     name = f"{data}_{Path(arguments.preset).stem}_seed{arguments.seed}"
+    if arguments.framework != "tensorflow":
+        name += f"_{arguments.framework}"
     different = differences(resolve(arguments.preset, arguments.data, ())[0], config)
     if different:
         digest = hashlib.sha256(json.dumps(different, sort_keys=True, default=str).encode()).hexdigest()
