@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -251,3 +252,36 @@ def test_decisions_lists_every_key():
 def test_importing_tfdat_is_light():
     code = "import sys, tfdat; sys.exit(bool({'tensorflow', 'numpy', 'tf_keras'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("limit", [1_000, 3_000, 9_000])
+def test_a_full_disk_is_one_line_and_nothing_half_written(limit, csv, tmp_path):
+    """A limit on the size of files stands for a full disk: columns, settings or arrays do not fit."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    out = tmp_path / "run"
+    done = train(
+        *("--data", csv, "--out", out, "--replicates", "1", "--variants", "two-tower", "--progress", "quiet"),
+        *settings(),
+        check=False,
+        preexec_fn=limited,
+    )
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == done.stderr.splitlines()[-1:]
+    assert "File too large" in done.stderr or "is the disk full?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(out.rglob("*.npz"))
+    for path in out.rglob("*.json"):
+        json.loads(path.read_text())
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_an_unusable_out_is_one_line(csv, capsys, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert run_face(main, ["--data", str(csv), "--out", str(file / "run"), *settings()]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(file) in error

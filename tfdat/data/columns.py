@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -104,7 +105,7 @@ def write_columns(interactions: Interactions, directory: Path) -> None:
     try:
         arrays = [name for name in _ARRAYS if getattr(interactions, name) is not None]
         for name in arrays:
-            np.save(temporary / f"{name}.npy", getattr(interactions, name), allow_pickle=False)
+            _save(temporary / f"{name}.npy", getattr(interactions, name))
         scalars = {
             field.name: getattr(interactions, field.name)
             for field in dataclasses.fields(interactions)
@@ -118,6 +119,15 @@ def write_columns(interactions: Interactions, directory: Path) -> None:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    try:
+        np.save(path, array, allow_pickle=False)
+    except OSError as error:
+        if error.errno is None:  # NumPy's own "n requested and m written"
+            raise OSError(errno.ENOSPC, f"could not be written in whole ({error}); is the disk full?", path) from None
+        raise
 
 
 def load_cached(directory: Path) -> Interactions:
