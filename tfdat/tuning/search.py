@@ -11,7 +11,8 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,14 @@ _NEVER = 2**31
 _SEEDS = 2**31 - 1
 
 
+@contextlib.contextmanager
+def _without_nan_warnings() -> Iterator[None]:
+    """A failed trial's metric is NaN by intent."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        yield
+
+
 class _Observed:
     """What tfdat adds to an oracle: a time to stop at, and someone who is told of finished trials."""
 
@@ -53,9 +62,15 @@ class _Observed:
             return {"status": "STOPPED", "values": None}
         return super().populate_space(trial_id)  # type: ignore[misc]
 
+    def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
+        """Stores the metrics of a trial."""
+        with _without_nan_warnings():
+            return super().update_trial(trial_id, metrics, step=step)  # type: ignore[misc]
+
     def end_trial(self, trial: Any) -> None:
         """Stores a finished trial."""
-        super().end_trial(trial)  # type: ignore[misc]
+        with _without_nan_warnings():
+            super().end_trial(trial)  # type: ignore[misc]
         if self.on_trial is not None:
             self.on_trial(trial.trial_id)
 
@@ -133,18 +148,15 @@ class Tuner(base_tuner.BaseTuner):  # type: ignore[misc]
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
         """Trains and scores one trial.
 
-        A trial with a collapsed replicate scores 0: equal scores are no skill, and it must never be the best.
-
-        Raises:
-          FailedTrialError: it diverged, or its values contradict each other; it counts as failed.
+        A trial with a collapsed replicate scores 0: equal scores are no skill, and it must never be the best. One that
+        diverges, or whose values contradict each other, returns NaN, by which KerasTuner counts it as failed.
         """
         started = time.monotonic()
         try:
             metrics = self._score(trial_config(self._base, self._space, trial.hyperparameters.values))
         except (DivergedError, NonFiniteScoresError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            trial.hyperparameters.values[FAILURE] = reason
-            raise keras_tuner.errors.FailedTrialError(reason) from None
+            trial.hyperparameters.values[FAILURE] = f"{type(error).__name__}: {error}"
+            return {self.oracle.objective.name: math.nan}
         if metrics["collapsed"]:
             metrics = {**metrics, self.oracle.objective.name: 0.0}
         return {**metrics, "seconds": time.monotonic() - started}

@@ -135,9 +135,9 @@ SPACE: Space = (
         "mixed_negatives",
         {
             str(count): {"negatives.per": "positive", "negatives.count": count, "negatives.resample": "epoch"}
-            for count in (1, 3)
+            for count in (0, 1)
         },
-        "drawn items that join those of the batch: without them an unpopular item is seldom a negative",
+        "items drawn per positive that join those of the batch, where an unpopular item is seldom a negative",
         only=("loss", ("sampled_softmax",)),
     ),
     choice(
@@ -158,7 +158,7 @@ SPACE: Space = (
         "model.temperature",
         ("model.temperature",),
         0.05,
-        0.5,
+        0.7,
         "cosines in [-1, 1] cannot fit a cross-entropy without one",
     ),
     choice("model.learn_temperature", (False, True), "or learn it, from that value on"),
@@ -172,20 +172,40 @@ SPACE: Space = (
     choice("model.final_activation", ("linear", "tanh"), "ReLU keeps vectors in one orthant"),
     Options(
         "towers",
-        _towers((128, 64, 32), (256, 128, 64), (128, 64), (64,), (128,)),
+        _towers((128, 64, 32), (256, 128, 64), (128, 64), (64, 64), (64,), (128,)),
         "widths of the layers and of the vectors; augmentation vectors follow the last",
     ),
     choice("model.embedding_dim", (32, 64, 128), "room for the ID"),
     Range(
         "mimic",
         ("loss.lambda_user", "loss.lambda_item"),
-        0.01,
-        2.0,
+        0.03,
+        5.0,
         "weight of both mimic losses; the prediction loss has another scale at another temperature",
     ),
     Range("loss.lambda_alignment", ("loss.lambda_alignment",), 0.01, 2.0, "weight of the alignment loss"),
-    Range("training.learning_rate", ("training.learning_rate",), 0.0003, 0.02, ".05 makes Adam jump"),
+    Range("training.learning_rate", ("training.learning_rate",), 0.001, 0.04, ".05 makes Adam jump"),
     choice("training.batch_size", (256, 512, 1024, 2048), "noise of a step, and the softmax's candidates"),
+    Options(
+        "stopping",
+        {
+            "val_hr": {
+                "training.early_stopping": "val_hr",
+                "training.validation": "second_last",
+                "training.epochs": 60,
+            },
+            **{
+                f"{epochs} epochs": {
+                    "training.early_stopping": "off",
+                    "training.validation": "random_pairs",
+                    "training.validation_fraction": 0.005,
+                    "training.epochs": epochs,
+                }
+                for epochs in (15, 30, 45)
+            },
+        },
+        "by HR@100 on a held-out item, or after a number of epochs, which leaves that item to learn from",
+    ),
     choice("training.optimizer", ("adam", "row_sparse_adam"), "whether momentum moves rows that are not in the batch"),
 )
 """The dimensions of a sweep; what they do not name is as in the preset."""
@@ -198,7 +218,7 @@ FIXED: Settings = {
     "training.schedule": "none",
     "training.epochs": 60,
 }
-"""What every trial has in common: features without the test interaction, and stopping by HR@100 on a held-out item."""
+"""What a sweep starts from: features without the test interaction, and stopping by HR@100 on a held-out item."""
 
 
 def without(space: Space, config: Config, fixed: Collection[str]) -> Space:

@@ -209,9 +209,10 @@ class _Progress:
         self._finished += 1
         trial = self._oracle.trials[trial_id]
         ended = [found for found in self._oracle.trials.values() if found.status in _STATUS]
-        scores = [(found.score, int(key)) for key, found in self._oracle.trials.items() if found.score]
+        scores = [(found.score, int(key)) for key, found in self._oracle.trials.items() if found.status == "COMPLETED"]
         top = max(scores, key=lambda pair: (pair[0], -pair[1]), default=None)
-        outcome = "failed" if trial.score is None else f"{self._objective} {trial.score:.4f}"
+        failed = _STATUS.get(trial.status) != "sound"
+        outcome = "failed" if failed else f"{self._objective} {trial.score:.4f}"
         leader = f"; best {top[0]:.4f} (trial {top[1]})" if top else ""
         print(
             f"{len(ended)}/{self._budget.trials} trial {int(trial_id)}: {outcome}{leader}; "
