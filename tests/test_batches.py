@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from small import SMALL_SETTINGS, small_interactions
@@ -61,11 +59,3 @@ def test_pieces_put_together_are_the_batch(parts):
         for name, values in batch.items():
             np.testing.assert_array_equal(np.concatenate([piece[name] for piece in group]), values)
         assert max(len(piece["user"]) for piece in group) - min(len(piece["user"]) for piece in group) <= 1
-
-
-def test_endless_goes_from_epoch_to_epoch():
-    made, config = replicate()
-    source = EpochBatches(made, config)
-    per_epoch = steps(made.train, config.training.batch_size)
-    taken = list(itertools.islice(source.endless(), 2 * per_epoch))
-    np.testing.assert_array_equal(np.concatenate([b["item"] for b in taken[per_epoch:]]), source.pairs(1).item)

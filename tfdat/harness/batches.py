@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,11 +36,6 @@ class EpochBatches:
             item[self._slots] = self.replicate.sampler.draw(pairs.user[self._slots], rng)
             pairs = Pairs(pairs.user, item, pairs.label)
         return pairs.take(randomness.generator(f"shuffle:{epoch}").permutation(len(pairs)))
-
-    def endless(self, parts: int = 1) -> Iterator[Batch]:
-        """The batches of one epoch after another, each cut into `parts` for as many devices."""
-        for epoch in itertools.count():
-            yield from batches(self.pairs(epoch), self.batch_size, parts)
 
 
 def batches(pairs: Pairs, batch_size: int, parts: int = 1) -> Iterator[Batch]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tfdat.backend import keras, tf
 from tfdat.config import Config, TrainingConfig
-from tfdat.data.replicate import Replicate
+from tfdat.data.replicate import Pairs, Replicate
 from tfdat.harness.batches import Batch, EpochBatches, batches, steps
 from tfdat.harness.trained import DivergedError, OnEpoch, Trained
 from tfdat.harness.validation import monitored, validation_hit_rate
 from tfdat.model.dat import DAT, build_dat
 from tfdat.model.optimizers import make_optimizer
 
-STEPS_PER_EXECUTION = 16
-"""Steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
+STEPS_PER_EXECUTION = 256
+"""Most steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
 
 
 def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None, strategy: Any = None) -> Trained:
@@ -44,8 +44,9 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
 def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -> DAT:
     """A model with its initial weights and optimiser, ready for `fit`."""
     counts = np.bincount(replicate.train_item, minlength=replicate.num_items)
-    # Several steps in one call are a loop whose iterations overlap, and with them the devices' collectives.
-    at_once = STEPS_PER_EXECUTION if strategy is None else 1
+    # TensorFlow remembers the shapes of a call's collectives, so under a strategy every batch is a call of its own.
+    per_epoch = steps(replicate.train, config.training.batch_size)
+    at_once = min(STEPS_PER_EXECUTION, per_epoch) if strategy is None else 1
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), counts)
         model.compile(optimizer=make_optimizer(config.training), steps_per_execution=at_once)
@@ -61,14 +62,13 @@ def fit(
     source = EpochBatches(replicate, config)
     validation = replicate.validation
 
-    def validation_batches(parts: int) -> Iterator[Batch]:
-        for _ in itertools.count():
-            yield from batches(validation, training.batch_size, parts)
+    def feed(pairs_of_epoch: Callable[[int], Pairs], size: int) -> Any:
+        return _dataset(pairs_of_epoch, size, training.batch_size, model.distribute_strategy)
 
     fitted = model.fit(
-        _dataset(source.endless, model.distribute_strategy),
+        feed(source.pairs, len(replicate.train)),
         steps_per_epoch=steps(replicate.train, training.batch_size),
-        validation_data=_dataset(validation_batches, model.distribute_strategy) if len(validation) else None,
+        validation_data=feed(lambda epoch: validation, len(validation)) if len(validation) else None,
         validation_steps=steps(validation, training.batch_size) or None,
         epochs=training.epochs,
         callbacks=_callbacks(replicate, training, on_epoch),
@@ -108,24 +108,45 @@ _SIGNATURE = {
 }
 
 
-def _dataset(source: Callable[[int], Iterator[Batch]], strategy: Any) -> Any:
-    """An endless dataset; under a strategy every device gets its piece of each batch, in the order of devices."""
-    devices = strategy.num_replicas_in_sync
+def _dataset(pairs_of_epoch: Callable[[int], Pairs], size: int, batch_size: int, strategy: Any) -> Any:
+    """An endless dataset of batches; under a strategy every device gets its piece of each, in the order of devices.
 
-    def pipeline(first: int = 0, stride: int = 1) -> tf.data.Dataset:
-        def pieces() -> Iterator[Batch]:
-            per_pipeline = devices // stride
-            for i, piece in enumerate(source(devices)):
-                if (i % devices) // per_pipeline == first:
+    NumPy decides on the order and the negatives, an epoch at a time; on one device the graph cuts the batches.
+    """
+    if strategy.num_replicas_in_sync > 1:
+        return strategy.distribute_datasets_from_function(
+            lambda context: _pieces(pairs_of_epoch, batch_size, strategy.num_replicas_in_sync, context)
+        )
+
+    def epochs() -> Iterator[Batch]:
+        for epoch in itertools.count():
+            pairs = pairs_of_epoch(epoch)
+            yield {"user": pairs.user, "item": pairs.item, "label": pairs.label}
+
+    def cut(epoch: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
+        starts = tf.data.Dataset.range(0, size, batch_size)
+        return starts.map(lambda start: {name: column[start : start + batch_size] for name, column in epoch.items()})
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    dataset = tf.data.Dataset.from_generator(epochs, output_signature=_SIGNATURE)
+    return dataset.prefetch(1).flat_map(cut).with_options(options)
+
+
+def _pieces(
+    pairs_of_epoch: Callable[[int], Pairs], batch_size: int, devices: int, context: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """The pieces of every batch that one input pipeline feeds, that of one process."""
+    of_pipeline = devices // context.num_input_pipelines
+
+    def pieces() -> Iterator[Batch]:
+        for epoch in itertools.count():
+            for i, piece in enumerate(batches(pairs_of_epoch(epoch), batch_size, devices)):
+                if (i % devices) // of_pipeline == context.input_pipeline_id:
                     yield piece
 
-        return tf.data.Dataset.from_generator(pieces, output_signature=_SIGNATURE).prefetch(4)
-
-    if devices == 1:
-        return pipeline()
-    return strategy.distribute_datasets_from_function(
-        lambda context: pipeline(context.input_pipeline_id, context.num_input_pipelines)
-    )
+    return tf.data.Dataset.from_generator(pieces, output_signature=_SIGNATURE).prefetch(4)
 
 
 def _best_epoch(history: dict[str, list[float]], monitor: str, mode: str, training: TrainingConfig) -> int:
