@@ -1,6 +1,6 @@
 """Runs the benchmarks one after the other and writes their tables, with machine and date, to docs/benchmarks.md.
 
-    pip install '.[torch]' faiss-cpu && python benchmarks/run_all.py                  # training and ranking: ten minutes
+    pip install '.[torch]' faiss-cpu && python benchmarks/run_all.py                  # training and ranking
     python benchmarks/run_all.py dataset --raw DIR                                     # one of them, with its options
 
 A benchmark that is not run keeps its section. Close everything else first: nothing but ratios survives a busy machine.
@@ -21,8 +21,8 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 DEFAULT = ("training", "ranking")
 HEADER = """# Benchmarks
 
-Written by `python benchmarks/run_all.py`; each script's docstring says what is measured and how. Rivals take turns in one
-run, so that the ratios mean something even where the machine is noisy.
+Written by `python benchmarks/run_all.py`; each script's docstring says what is measured and how. Rivals take turns in
+one run, so that the ratios mean something even where the machine is noisy.
 """
 
 
