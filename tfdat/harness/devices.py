@@ -15,6 +15,9 @@ _THREADS = (
     "POLARS_MAX_THREADS",
 )
 
+# Tables of a few megabytes come and go at every step; glibc would return each to the kernel and ask for it anew.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+
 
 def cores() -> int:
     """Cores that this process may use."""
@@ -56,4 +59,4 @@ def shared_environment() -> dict[str, str]:
 
 
 def _limits(threads: int) -> dict[str, str]:
-    return {**{name: str(threads) for name in _THREADS}, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return {**{name: str(threads) for name in _THREADS}, **_KEEP_MEMORY, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
