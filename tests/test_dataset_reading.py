@@ -3,16 +3,19 @@
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import amazon_files as files
 import numpy as np
 import pytest
 from amazon_books import gzip_lines, tables
 from amazon_books.gzip_lines import MAX_LINE, GzipLines
-from amazon_books.review_columns import parse_blocks
+from amazon_books.raw_formats import Rejection, Review, parse_review
+from amazon_books.review_columns import ReviewPart, parse_blocks
 from amazon_books.tables import LineCounts, read_items, read_reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,6 +170,44 @@ def test_every_line_is_accounted_for(random: Random, tmp_path_factory: pytest.Te
         items = read_items(files.write_lines(folder / f"{release}.gz", lines), release, "Books", reviews.item_names)
         assert items.counts.read == len(lines)
         assert accounted(items.counts)
+
+
+@settings(max_examples=50, deadline=None)
+@given(random=st.randoms(use_true_random=False))
+def test_a_block_gives_what_its_lines_give(random: Random) -> None:
+    odd: list[dict[str, Any]] = [
+        {"overall": True},
+        {"overall": 4},
+        {"overall": 4.5},
+        {"helpful": "12"},
+        {"helpful": {"1": 0, "2": 0}},
+        {"helpful": [1, True]},
+        {"helpful": [3, 2]},
+        {"helpful": [0, 2**40]},
+        {"unixReviewTime": 2**31},
+        {"unixReviewTime": 1.5},
+        {"unixReviewTime": None},
+        {"reviewerID": ["A"]},
+        {"reviewerID": 5},
+        {"asin": None},
+        {"reviewerName": "A. Person"},
+        {"reviewerName": 7},
+    ]
+    lines = hostile_lines(random, files.reviews())
+    lines += [json.dumps(json.loads(line) | random.choice(odd)).encode() for line in files.reviews()]
+    random.shuffle(lines)
+    part = ReviewPart()
+    part.feed(b"\n".join(lines))
+    parsed = [parse_review(line) for line in lines]
+    reviews = [review for review in parsed if isinstance(review, Review)]
+    assert part.rejected == Counter(one.reason for one in parsed if isinstance(one, Rejection))
+    assert part.generated == sum(review.generated for review in reviews)
+    users, items = list(part.users), list(part.items)
+    rows = [
+        (users[user], items[item], rating, time, up, total)
+        for user, item, time, rating, up, total in part.rows[0].tolist()
+    ]
+    assert rows == [tuple(review[:6]) for review in reviews]
 
 
 def test_processes_and_none_give_the_same_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

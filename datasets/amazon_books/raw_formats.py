@@ -17,6 +17,15 @@ import orjson
 
 from amazon_books.literals import parse_literal
 
+STARS = frozenset((1, 2, 3, 4, 5))
+"""What `overall` may be."""
+
+MAX_INT = 2**31 - 1
+"""The greatest time and number of votes."""
+
+GENERATED = "synthetic"
+"""The `reviewerName` of a generated line."""
+
 _ID = re.compile(r"[!-~]{1,64}")
 _TAG = re.compile(r"<[^<>]*>")
 _SENTENCE = re.compile(r"\.\s")
@@ -26,10 +35,8 @@ _PRICE = re.compile(_AMOUNT, re.ASCII)
 _PRICE_RANGE = re.compile(rf"(?:{_AMOUNT} ?[-–] ?{_AMOUNT}|[Ff]rom {_AMOUNT})", re.ASCII)
 _DATE = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
 _MAX_PRICE = 1e7
-_MAX_TIME = 2**31 - 1
 _MAX_CATEGORY = 60
 _MAX_RAW_CATEGORY = 1000
-_STARS = frozenset((1, 2, 3, 4, 5))
 
 
 class Rejection(NamedTuple):
@@ -90,7 +97,7 @@ def parse_review(line: bytes) -> Review | Rejection:
         reason = "no reviewerID"
     elif type(asin) is not str or not _ID.fullmatch(asin):
         reason = "no asin"
-    elif type(rating) not in (float, int) or rating not in _STARS:
+    elif type(rating) not in (float, int) or rating not in STARS:
         reason = "rating is not 1 to 5"
     elif time is None:
         reason = "no time"
@@ -99,7 +106,7 @@ def parse_review(line: bytes) -> Review | Rejection:
     if reason is not None:
         return Rejection(reason)
     up, total = votes or (0, 0)
-    return Review(user, asin, int(rating), time, up, total, record.get("reviewerName") == "synthetic")
+    return Review(user, asin, int(rating), time, up, total, record.get("reviewerName") == GENERATED)
 
 
 def parse_item_2014(line: bytes, root: str) -> Item | Rejection:
@@ -207,13 +214,13 @@ def _are_votes(value: object) -> bool:
     if type(value) is not list or len(value) != 2:
         return False
     up, total = value
-    return type(up) is int and type(total) is int and 0 <= up <= total <= _MAX_TIME
+    return type(up) is int and type(total) is int and 0 <= up <= total <= MAX_INT
 
 
 def _seconds(time: object, date: object) -> int | None:
     """`time` if it is a plausible one; where it is absent, midnight UTC of a date such as "07 3, 2014"."""
     if time is not None:
-        return time if type(time) is int and 0 < time <= _MAX_TIME else None
+        return time if type(time) is int and 0 < time <= MAX_INT else None
     match = _DATE.fullmatch(date) if type(date) is str else None
     if match is None:
         return None
@@ -222,4 +229,4 @@ def _seconds(time: object, date: object) -> int | None:
     except ValueError:
         return None
     seconds = int(day.timestamp())
-    return seconds if 0 < seconds <= _MAX_TIME else None
+    return seconds if 0 < seconds <= MAX_INT else None

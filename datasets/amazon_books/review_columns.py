@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import operator
 import os
 import subprocess
 import sys
@@ -18,14 +19,18 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from amazon_books.raw_formats import Rejection, parse_review
+from amazon_books.raw_formats import GENERATED, MAX_INT, STARS, Rejection, parse_review
 
 FIELDS = ("user", "item", "timestamp", "rating", "helpful_up", "helpful_total")
 """The columns of `ReviewPart.rows`."""
 
 _LENGTH_BYTES = 8
+_PIPE_BYTES = 1 << 20
+
+_fields = operator.itemgetter("reviewerID", "asin", "overall", "unixReviewTime", "helpful", "reviewerName")
 
 
 class ReviewPart:
@@ -46,19 +51,48 @@ class ReviewPart:
         self.generated = 0
 
     def feed(self, block: bytes) -> None:
-        """Parses a block of lines."""
-        rows = []
-        user_code, item_code = self.users.setdefault, self.items.setdefault
+        """Parses a block of lines.
+
+        A line of a user and an item that were met before, with every field in its usual type, is taken without the
+        ceremony of `parse_review`; that one judges all others, and a line that is taken here it would take alike.
+        """
+        rows: list[int] = []
         users, items = self.users, self.items
         for line in block.split(b"\n"):
-            review = parse_review(line)
-            if isinstance(review, Rejection):
-                self.rejected[review.reason] += 1
+            try:
+                user, asin, rating, time, (up, total), name = _fields(orjson.loads(line))
+                user, asin = users[user], items[asin]
+            except (ValueError, KeyError, TypeError):
+                self._feed_line(line, rows)
                 continue
-            user, asin, rating, timestamp, up, total, generated = review
-            rows.append((user_code(user, len(users)), item_code(asin, len(items)), timestamp, rating, up, total))
-            self.generated += generated
+            if (
+                type(time) is type(up) is type(total) is int
+                and type(rating) is float
+                and rating in STARS
+                and 0 < time <= MAX_INT
+                and 0 <= up <= total <= MAX_INT
+            ):
+                rows += (user, asin, time, int(rating), up, total)
+                self.generated += name == GENERATED
+            else:
+                self._feed_line(line, rows)
         self.rows.append(np.array(rows, dtype=np.int32).reshape(-1, len(FIELDS)))
+
+    def _feed_line(self, line: bytes, rows: list[int]) -> None:
+        review = parse_review(line)
+        if isinstance(review, Rejection):
+            self.rejected[review.reason] += 1
+            return
+        user, asin, rating, time, up, total, generated = review
+        rows += (
+            self.users.setdefault(user, len(self.users)),
+            self.items.setdefault(asin, len(self.items)),
+            time,
+            rating,
+            up,
+            total,
+        )
+        self.generated += generated
 
     def to_bytes(self) -> bytes:
         """All of it as one .npz archive."""
@@ -125,6 +159,7 @@ def _worker() -> Iterator[subprocess.Popen[bytes]]:
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},
         cwd=packages,
+        pipesize=_PIPE_BYTES,
     )
     try:
         yield process
