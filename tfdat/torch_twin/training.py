@@ -113,7 +113,7 @@ class _EpochMeans:
         rows = len(batch["label"])
         self._rows += rows
         for name, value in terms.items():
-            self._terms[name] = self._terms.get(name, 0.0) + rows * float(value)
+            self._terms[name] = self._terms.get(name, 0.0) + rows * float(value.detach())
         for name, count in counts.items():
             self._counts[name] = self._counts.get(name, 0.0) + count
 
