@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from amazon_books import synthetic_text as text
 from amazon_books.synthetic_graph import Tastes
 from amazon_books.synthetic_line import Layout, make_layout
-from amazon_books.synthetic_shape import Shape, generator
+from amazon_books.synthetic_shape import CORE, Shape, generator
 
 YEARS = (2014, 2018, 2023)
 MISSING = -1
@@ -21,6 +22,11 @@ MISSING_2014, MISSING_FILLED, MISSING_INTERACTIONS = 0.8185, 0.1493, 0.0257
 Of the items with reviews .8185 lack one as well, but after filling it cannot be .1493 of them: each has five reviews
 at least, which would touch .1493 * 367,982 * 5 / 8,898,041 = .0309 of the interactions, more than the .0257 stated.
 """
+
+GOLDEN_RATIO = 0.6180339887498949
+
+PRICED = 0.9
+"""Share of the books without reviews that some release prices."""
 
 ABSENT_2014 = 0.003
 """Share of the items with reviews that the 2014 metadata does not have."""
@@ -35,13 +41,17 @@ class Calibration:
 
     Attributes:
       top_share: share of the items in the eleven large categories.
-      priced: share of the items that any release prices.
+      unpriced: log odds that no release prices an item with five reviews, in an ordinary sub-genre.
+      unpriced_fall: how fast these odds fall with the logarithm of the reviews.
+      unpriced_spread: standard deviation of these log odds over sub-genres, such as those that are electronic only.
       author_books: mean number of items of an author.
       subgenre_books: items of a sub-genre.
     """
 
-    top_share: float = 0.76
-    priced: float = 0.88
+    top_share: float = 0.732
+    unpriced: float = -0.2
+    unpriced_fall: float = 2.2
+    unpriced_spread: float = 3.2
     author_books: float = 5.0
     subgenre_books: int = 150
     tastes: Tastes = Tastes()
@@ -102,13 +112,34 @@ def make_catalogue(shape: Shape, seed: int, calibration: Calibration) -> Catalog
     category = np.concatenate([layout.category, rng.choice(layout.category, old - reviewed)])
     lacks_2014, lacks_all = _draw_missing(layout.line.degree, spared, in_2014, rng)
     named = _name(category, lacks_2014, lacks_all, rng)
-    cents = _price(rng.random(old) < calibration.priced, rng)
+    cents = _price(
+        rng.random(old) < np.concatenate([_priced(layout, calibration), np.full(old - reviewed, PRICED)]), rng
+    )
     member = {2014: in_2014}
     for year, chance in ((2018, 0.7), (2023, 0.8)):
         member[year] = (named[year] != MISSING) | (cents[year] != MISSING) | (rng.random(old) < chance)
     named[2014][absent] = MISSING
     cents[2014][absent] = MISSING
     return _add_later(shape, layout, category, member, named, cents, rng)
+
+
+def _priced(layout: Layout, calibration: Calibration) -> NDArray[np.float64]:
+    """[reviewed] the chance that some release prices an item."""
+    odds = calibration.unpriced - calibration.unpriced_fall * np.log(layout.line.degree / CORE)
+    odds += calibration.unpriced_spread * _even_normals(layout)[layout.subgenre]
+    return 1 / (1 + np.exp(odds))
+
+
+def _even_normals(layout: Layout) -> NDArray[np.float64]:
+    """[sub-genres] normal scores, spread evenly over any run of sub-genres.
+
+    They are the same for any seed and begin at the popular end of each category, so that it is not left to chance
+    whether the few sub-genres with most of the reviews have prices.
+    """
+    category = layout.category[np.unique(layout.subgenre, return_index=True)[1]]
+    from_end = np.searchsorted(category, category, side="right") - 1 - np.arange(len(category))
+    quantiles = (0.5 + from_end * GOLDEN_RATIO) % 1
+    return np.array([statistics.NormalDist().inv_cdf(quantile) for quantile in quantiles.clip(1e-6, 1 - 1e-6)])
 
 
 def _draw_missing(
@@ -184,7 +215,7 @@ def _add_later(
     }
     later = max(wanted.values())
     later_category = rng.choice(layout.category, later)
-    later_cents = _price(rng.random(later) < 0.8, rng)
+    later_cents = _price(rng.random(later) < PRICED, rng)
     for year, chance in ((2014, 0.0), (2018, 0.85), (2023, 0.9)):
         has = np.zeros(later, dtype=bool)
         has[rng.permutation(later)[: wanted[year]]] = True

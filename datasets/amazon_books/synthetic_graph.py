@@ -14,6 +14,15 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+AUTHOR, SUBGENRE, CATEGORY = range(3)
+"""The levels of `Line` and of `Tastes.nearness`."""
+
+MOST_SKEW = 6.0
+"""Bound on the preference for rare items, lest the most active users all meet at the same few."""
+
+TYPICAL_REVIEWS = 30
+"""Half of all reviews are by users with more than about so many."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -35,13 +44,15 @@ class Tastes:
 
     Attributes:
       nearness: shares of reviews within the author, the sub-genre, the category; the rest is anywhere.
-      reviews_per_home: a user with this many reviews has two homes; each doubling adds one.
+      reviews_per_home: a user with this many reviews has two homes; four times as many reviews add one, nine times two.
       same_category: chance that the next home is in the category of the first.
+      niche: how much the taste of active users runs to rare items and that of others to popular ones; 0 is not at all.
     """
 
-    nearness: tuple[float, float, float] = (0.25, 0.35, 0.2)
+    nearness: tuple[float, float, float] = (0.3, 0.45, 0.2)
     reviews_per_home: float = 10.0
-    same_category: float = 0.6
+    same_category: float = 0.9
+    niche: float = 0.4
 
 
 def draw_items(
@@ -60,6 +71,7 @@ def draw_items(
     """
     user = np.repeat(np.arange(len(user_degree), dtype=np.int32), user_degree)
     points = _points(user, user_degree, line, tastes, rng)
+    _balance(points, line.levels[SUBGENRE], rng)
     order = np.argsort(points, kind="stable")
     item = np.empty(len(user), dtype=np.int32)
     item[order] = np.repeat(np.arange(len(line.degree), dtype=np.int32), line.degree)
@@ -88,7 +100,23 @@ def _points(
         here = np.flatnonzero(near == level)
         group = np.searchsorted(starts, home[here], side="right") - 1
         low[here], high[here] = starts[group], starts[group + 1]
-    return low + rng.random(reviews) * (high - low)
+    # Within a category, and only there, the items ascend in popularity.
+    skew = np.minimum((user_degree / TYPICAL_REVIEWS) ** tastes.niche, MOST_SKEW)
+    return low + rng.random(reviews) ** np.where(near <= CATEGORY, skew[user], 1) * (high - low)
+
+
+def _balance(points: NDArray[np.float64], starts: NDArray[np.int64], rng: np.random.Generator) -> None:
+    """Moves points, in place, until each group has as many as it is long.
+
+    Without it, chance surpluses would add up along the line and push whole sub-genres into their neighbours.
+    """
+    group = np.searchsorted(starts, points, side="right") - 1
+    have, want = np.bincount(group, minlength=len(starts) - 1), np.diff(starts)
+    order = np.lexsort([rng.random(len(points)), group])
+    rank = np.arange(len(points)) - (np.cumsum(have) - have)[group[order]]
+    surplus = order[rank >= want[group[order]]]
+    lacking = np.repeat(np.arange(len(want)), np.maximum(want - have, 0))
+    points[surplus] = starts[lacking] + rng.random(len(surplus)) * want[lacking]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +127,11 @@ class _Homes:
 
 def _homes(user_degree: NDArray[np.int64], line: Line, tastes: Tastes, rng: np.random.Generator) -> _Homes:
     """Homes of each user, in the order in which they are visited."""
-    count = 1 + np.maximum(np.log2(2 * user_degree / tastes.reviews_per_home), 0).astype(np.int64)
+    count = 1 + np.sqrt(user_degree / tastes.reviews_per_home).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(count)])
     total, reviews = int(start[-1]), int(line.degree.sum())
     position = rng.random(total) * reviews
-    category = line.levels[2]
+    category = line.levels[CATEGORY]
     of_first = np.searchsorted(category, np.repeat(position[start[:-1]], count), side="right") - 1
     stays = rng.random(total) < tastes.same_category
     within = category[of_first] + rng.random(total) * np.diff(category)[of_first]
@@ -134,7 +162,7 @@ def trade_repeats(
     """
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    reach = 64.0
+    reach = 200.0
     for rounds in range(200):
         codes = user.astype(np.int64) * items + item
         sorting = np.argsort(codes, kind="stable")
@@ -151,7 +179,7 @@ def trade_repeats(
         free &= np.isin(np.arange(len(partner)), once)
         mine, theirs = repeats[free], partner[free]
         item[mine], item[theirs] = item[theirs], item[mine].copy()
-        reach = min(reach * 1.3, len(order) / 4)
+        reach = min(reach * 2, len(order) / 4)
     raise RuntimeError(f"{len(repeats)} user-item pairs are still repeated after {rounds + 1} rounds of trades.")
 
 

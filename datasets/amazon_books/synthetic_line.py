@@ -13,6 +13,9 @@ from amazon_books.synthetic_shape import apportion
 
 TOP = 11
 
+SUBGENRE_NOISE, AUTHOR_NOISE = 2.0, 0.7
+"""How little the books of a sub-genre, and of an author, resemble each other in log popularity."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -51,9 +54,10 @@ def make_layout(
     within = np.arange(items) - np.repeat(np.cumsum(counts) - counts, counts)
     subgenre = _groups(category, within % subgenre_books == 0)
     degree = rng.permutation(item_degree)
-    # Authors are as popular as their books: neighbours within a sub-genre have similar degrees.
-    fame = np.log(degree) + rng.normal(0, 1.0, items)
-    degree = degree[np.lexsort([fame, subgenre])]
+    # Sub-genres and authors are about as popular as their books: neighbours on the line have similar degrees.
+    for codes, noise in ((category, SUBGENRE_NOISE), (subgenre, AUTHOR_NOISE)):
+        fame = np.log(degree) + rng.normal(0, noise, items)
+        degree = degree[np.lexsort([fame, codes])]
     author = _groups(subgenre, rng.random(items) < 1 / author_books)
     levels = tuple(_ends(codes, degree) for codes in (author, subgenre, category.astype(np.int32)))
     return Layout(Line(degree, levels), category, subgenre, author)

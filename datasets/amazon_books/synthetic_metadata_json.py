@@ -47,7 +47,7 @@ def metadata_2018(catalogue: Catalogue, seed: int) -> Iterator[tuple[int, bytes]
     for begin in range(0, len(lines.book), pools.BLOCK):
         book, named = lines.book[begin : begin + pools.BLOCK], lines.named[begin : begin + pools.BLOCK]
         size = len(book)
-        start, stop = prose.slices(np.exp(rng.normal(6.1, 0.8, size)), rng)
+        start, stop = prose.slices(np.exp(rng.normal(6.25, 0.8, size)), rng)
         stop = np.where(rng.random(size) < 0.7, stop, 0)
         place = named.astype(np.int64) * len(names.SUBGENRES) + catalogue.subgenre[book] % len(names.SUBGENRES)
         rows = []
@@ -109,7 +109,7 @@ def metadata_2023(catalogue: Catalogue, seed: int) -> Iterator[tuple[int, bytes]
     for begin in range(0, len(lines.book), pools.BLOCK):
         book, named = lines.book[begin : begin + pools.BLOCK], lines.named[begin : begin + pools.BLOCK]
         size = len(book)
-        start, stop = prose.slices(np.exp(rng.normal(6.9, 0.7, size)), rng)
+        start, stop = prose.slices(np.exp(rng.normal(7.02, 0.7, size)), rng)
         begins, ends = prose.slices(np.exp(rng.normal(5.5, 0.5, size)), rng)
         place = named.astype(np.int64) * len(names.SUBGENRES) + catalogue.subgenre[book] % len(names.SUBGENRES)
         rows = []
@@ -138,12 +138,18 @@ def metadata_2023(catalogue: Catalogue, seed: int) -> Iterator[tuple[int, bytes]
                 % (
                     titles[title], 1950 + pages % 73, author, name, prose.text[first:last], stars / 10, ratings,
                     prose.text[first:last], prose.text[low:high],
-                    b"%d.%02d" % divmod(cents, 100) if cents >= 0 else PRICELESS_2023[priceless],
+                    _price_2023(cents, image) if cents >= 0 else PRICELESS_2023[priceless],
                     images[image], name, paths[code][shape] if kind >= 0 else UNNAMED_2023[pick], pages, asin,
                     pages % 40 + 1, asin,
                 )
             )  # fmt: skip
         yield size, b"".join(rows)
+
+
+def _price_2023(cents: int, dice: int) -> bytes:
+    """A price as 2023 writes it; one in fifty is the least of several."""
+    price = b"%d.%02d" % divmod(cents, 100)
+    return b'"from %b"' % price if dice % 50 == 0 else price
 
 
 def _images(count: int, rng: np.random.Generator) -> list[bytes]:

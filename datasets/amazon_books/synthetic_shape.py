@@ -56,8 +56,8 @@ def make_shape(scale: float) -> Shape:
     users, items = round(FULL_USERS * scale), round(FULL_ITEMS * scale)
     interactions = round(FULL_INTERACTIONS * scale)
     return Shape(
-        user_degree=_scaled(full_degrees("user"), users, interactions, cap=items // 3),
-        item_degree=_scaled(full_degrees("item"), items, interactions, cap=users // 3),
+        user_degree=_scaled(full_degrees("user"), users, interactions, cap=items // 12),
+        item_degree=_scaled(full_degrees("item"), items, interactions, cap=users // 40),
         lines={year: round(lines * scale) for year, lines in FULL_LINES.items()},
         stars=apportion(np.array(FULL_STARS), interactions),
     )
