@@ -1,7 +1,7 @@
 """The losses of the model once more, in float64 NumPy, written from the equations and without TensorFlow.
 
-Every function returns a value. Gradients are central differences of these values: what a stop-gradient holds constant is
-passed twice, once to be varied and once frozen.
+Every function returns a value. Gradients are central differences of these values: what a stop-gradient holds constant
+is passed twice, once to be varied and once frozen.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def sampled_softmax(
     negative_share: Array,
     temperature: float = 1.0,
 ) -> float:
-    """Mean over positive rows of -log softmax among the batch's items; other copies of the row's own item are left out."""
+    """Mean over positive rows of -log softmax among the batch's items; other copies of a row's item are left out."""
     positives = int(y.sum())
     expected = (positives * positive_share + (len(y) - positives) * negative_share) / len(y)
     total = 0.0
@@ -89,7 +89,7 @@ def alignment(
     reduction: str = "sum",
     frozen: Array | None = None,
 ) -> tuple[float, int]:
-    """Equation (3), and the number of skipped categories; `frozen` [batch, dim] gives the major covariance if present."""
+    """Equation (3), and the number of skipped categories; `frozen` [batch, dim] gives the major covariance."""
     mask = np.ones(len(category)) if mask is None else mask
     rows = {i: np.flatnonzero((category == i) & (mask > 0)) for i in range(num_categories)}
     sizes = [len(rows[i]) for i in range(num_categories)]

@@ -185,4 +185,4 @@ def trade_repeats(
 
 def _contains(known: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[m] whether each code is among the ascending `known`."""
-    return known[np.minimum(np.searchsorted(known, codes), len(known) - 1)] == codes
+    return np.asarray(known[np.minimum(np.searchsorted(known, codes), len(known) - 1)] == codes)

@@ -44,7 +44,7 @@ def draw_days(user_degree: NDArray[np.int64], rng: np.random.Generator) -> NDArr
     days = end[user] - np.ceil((span[user] - since) * squeeze[user])
     days[first[np.argmin(days[first])]] = 0
     days[last[np.argmax(days[last])]] = DAYS - 1
-    return np.clip(days, 0, DAYS - 1).astype(np.int16)
+    return np.asarray(np.clip(days, 0, DAYS - 1), dtype=np.int16)
 
 
 def draw_stars(

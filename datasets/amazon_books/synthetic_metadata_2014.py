@@ -53,7 +53,7 @@ def metadata_2014(catalogue: Catalogue, seed: int) -> Iterator[tuple[int, bytes]
         unnamed = pools.variants(UNNAMED_CHANCES, size, rng)
         foreign = (book >= catalogue.reviewed) & (named == MISSING) & (rng.random(size) < NOT_A_BOOK)
         place = named.astype(np.int64) * len(names.SUBGENRES) + catalogue.subgenre[book] % len(names.SUBGENRES)
-        rows = []
+        rows: list[bytes] = []
         for (
             asin, low, high, name, cents, image, run, sold, seen, sales, kind, code, shape, other, pick
         ) in zip(
