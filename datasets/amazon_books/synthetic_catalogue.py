@@ -17,10 +17,12 @@ YEARS = (2014, 2018, 2023)
 MISSING = -1
 
 MISSING_2014, MISSING_FILLED, MISSING_INTERACTIONS = 0.8185, 0.1493, 0.0257
-"""Shares without a category: of the 2014 metadata's lines before and after filling, and of interactions after.
+"""Shares without a category, as the paper prints them without saying of what.
 
-Of the items with reviews .8185 lack one as well, but after filling it cannot be .1493 of them: each has five reviews
-at least, which would touch .1493 * 367,982 * 5 / 8,898,041 = .0309 of the interactions, more than the .0257 stated.
+.8185: of the items with reviews and of the lines of the 2014 metadata, before filling. .1493: of those same items, what
+share stays without one after (so .1222 of all items with reviews), and of the lines of the 2014 metadata. .0257: of
+the interactions, after filling. It cannot be .1493 of all items with reviews: with five reviews at least, they would
+touch .1493 * 367,982 * 5 / 8,898,041 = .0309 of the interactions.
 """
 
 GOLDEN_RATIO = 0.6180339887498949
@@ -147,12 +149,8 @@ def _draw_missing(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """[old] whether 2014 lacks the category, and whether all releases do."""
     reviewed, lines = len(degree), int(in_2014.sum())
-    rarest = np.argsort(6 * np.log(degree) - rng.gumbel(size=reviewed) + 100 * spared, kind="stable")
-    touched = np.cumsum(degree[rarest])
-    rare = rarest[: np.searchsorted(touched, MISSING_INTERACTIONS * touched[-1])]
-
     lacks_all = np.zeros(len(in_2014), dtype=bool)
-    lacks_all[rare] = True
+    lacks_all[_draw_rare(degree, spared, rng)] = True
     others = rng.permutation(np.arange(reviewed, len(in_2014)))
     lacks_all[others[: round(MISSING_FILLED * lines) - int((lacks_all & in_2014).sum())]] = True
 
@@ -162,6 +160,19 @@ def _draw_missing(
     lacks_2014[rng.choice(np.flatnonzero(~lacks_2014[:reviewed] & ~spared), wanted, replace=False)] = True
     lacks_2014[others[: round(MISSING_2014 * lines) - int((lacks_2014 & in_2014)[:reviewed].sum())]] = True
     return lacks_2014, lacks_all
+
+
+def _draw_rare(degree: NDArray[np.int64], spared: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Items whose category is nowhere, the rarer the likelier: how much likelier follows from both of their shares."""
+    count = round(MISSING_FILLED * MISSING_2014 * len(degree))
+    luck = rng.gumbel(size=len(degree)) - 1000 * spared
+    low, high = 0.0, 100.0
+    for _ in range(30):
+        power = (low + high) / 2
+        rare = np.argsort(power * np.log(degree) - luck, kind="stable")[:count]
+        too_many = degree[rare].sum() > MISSING_INTERACTIONS * degree.sum()
+        low, high = (power, high) if too_many else (low, power)
+    return rare
 
 
 def _name(

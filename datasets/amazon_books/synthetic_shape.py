@@ -65,21 +65,27 @@ def make_shape(scale: float) -> Shape:
 
 def full_degrees(side: str) -> NDArray[np.int64]:
     """Degrees of the real Raw set in ascending order; `side` is `user` or `item`."""
-    table = np.loadtxt(CALIBRATION / f"{side}_degrees.csv", delimiter=",", skiprows=1, dtype=np.int64)
+    table = np.loadtxt(CALIBRATION / f"{side}_degrees.csv", delimiter=",", dtype=np.int64)
     return np.repeat(table[:, 0], table[:, 1])
 
 
 def _scaled(degrees: NDArray[np.int64], count: int, total: int, cap: int) -> NDArray[np.int64]:
-    """`count` quantiles of ascending `degrees`, nudged so that they sum to `total` and stay within [`CORE`, `cap`]."""
+    """`count` quantiles of ascending `degrees`, stretched so that they sum to `total` and stay within [`CORE`, `cap`].
+
+    Stretching leaves those with the fewest reviews alone; they are what k-cores and missing categories depend on.
+    """
     if count == len(degrees):
         return degrees
-    picked = np.minimum(degrees[((np.arange(count) + 0.5) / count * len(degrees)).astype(np.int64)], cap)
+    excess = degrees[((np.arange(count) + 0.5) / count * len(degrees)).astype(np.int64)] - CORE
+    low, high = 0.0, 10.0
+    for _ in range(50):
+        factor = (low + high) / 2
+        picked = np.clip(np.rint(excess * factor).astype(np.int64) + CORE, CORE, cap)
+        low, high = (factor, high) if picked.sum() <= total else (low, factor)
     while missing := total - int(picked.sum()):
         step = 1 if missing > 0 else -1
-        free = np.flatnonzero(picked < cap if missing > 0 else picked > CORE)
-        # Evenly spaced over the ranks, so that no part of the distribution bears the rounding alone.
-        chosen = free[np.linspace(0, len(free) - 1, min(abs(missing), len(free))).astype(np.int64)]
-        picked[chosen] += step
+        free = np.flatnonzero((picked > CORE) & (picked < cap))
+        picked[free[np.linspace(0, len(free) - 1, min(abs(missing), len(free))).astype(np.int64)]] += step
     return picked
 
 
