@@ -189,9 +189,15 @@ def _serve(connection: Connection, setup: Setup) -> None:
         except MemoryError:
             connection.send(("failed", "out of memory"))
         except Exception as error:
-            connection.send(("failed", f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"))
+            connection.send(("failed", _in_one_line(error)))
         else:
             connection.send(("done", None))
+
+
+def _in_one_line(error: Exception) -> str:
+    """Type and message; Keras puts the call stack first and the message last."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1 if lines[0] == 'in user code:' else 0].strip()}"
 
 
 @contextlib.contextmanager
