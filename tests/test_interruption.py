@@ -46,7 +46,7 @@ def test_kill_9_at_random_moments(tmp_path):
         else:
             assert process.returncode == 0, process.stderr.read()
             assert contents(run) == whole
-            shutil.rmtree(run)
+            shutil.rmtree(run, ignore_errors=True)  # a worker left behind may still be writing
     assert len(states) > 3, "kills fell into too few different moments"
     train(*common, "--out", run)
     assert contents(run) == whole
