@@ -86,7 +86,7 @@ def _scaled(degrees: NDArray[np.int64], count: int, total: int, cap: int) -> NDA
         step = 1 if missing > 0 else -1
         free = np.flatnonzero((picked > CORE) & (picked < cap))
         picked[free[np.linspace(0, len(free) - 1, min(abs(missing), len(free))).astype(np.int64)]] += step
-    return picked
+    return np.asarray(picked, dtype=np.int64)
 
 
 def apportion(counts: NDArray[np.number], total: int) -> tuple[int, ...]:
