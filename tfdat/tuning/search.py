@@ -71,6 +71,8 @@ class _Observed:
         """Stores a finished trial."""
         with _without_nan_warnings():
             super().end_trial(trial)  # type: ignore[misc]
+        # KerasTuner saves while the trial still counts as ongoing, and would run it again after an interruption.
+        self.save()  # type: ignore[attr-defined]
         if self.on_trial is not None:
             self.on_trial(trial.trial_id)
 
