@@ -4,7 +4,8 @@
 
 5,000 users, 9,000 items, 85,000 pairs an epoch (25,000 of them negatives), batches of 1,536, 11 categories, all four
 loss terms, dense Adam. Contenders run in processes of their own and take turns, epoch groups at a time, so that
-whatever else the machine does troubles all alike; the fastest turn of each counts. "2 x 1" is two processes of one
+whatever else the machine does troubles all alike; the fastest turn of each counts. All get the environment that the
+harness gives its workers (threads, memory kept between steps). "2 x 1" is two processes of one
 thread, as the harness trains replicates; "1 x 2" is one process of two threads.
 
 - tfdat: Keras `fit`, one permutation of codes an epoch, cut into batches in the graph, an epoch a call.
@@ -28,15 +29,15 @@ import json
 import math
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from teams import Contender, Team, Turn
 
 BATCH, CATEGORIES, POSITIVES, NEGATIVES = 1536, 11, 60_000, 25_000
 PAIRS = POSITIVES + NEGATIVES
@@ -47,16 +48,6 @@ TERMS = ("prediction", "mimic_user", "mimic_item", "alignment")
 
 Epochs = Callable[[int], object]
 """Trains for so many epochs."""
-
-
-class Contender(NamedTuple):
-    """How to start one row of the table."""
-
-    name: str
-    worker: str
-    processes: int
-    threads: int
-    size: str = "small"
 
 
 TRAINING = [
@@ -183,7 +174,7 @@ def torch_worker(kind: str, size: str, threads: int, weights: Path) -> tuple[lis
             for batch in torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True):
                 step(*batch)
 
-    first = [float(term) for term in terms_of(model, user[:BATCH], item[:BATCH], label[:BATCH])]
+    first = [float(term.detach()) for term in terms_of(model, user[:BATCH], item[:BATCH], label[:BATCH])]
     return first, indexed if kind == "torch" else loaded
 
 
@@ -202,72 +193,12 @@ def serve(kind: str, size: str, threads: int, weights: Path | None) -> None:
         print(json.dumps({"processor": time.process_time() - start}), flush=True)
 
 
-class Turn(NamedTuple):
-    """What a turn measured."""
-
-    speed: float
-    """Pairs per second."""
-    processor: float
-    """Microseconds of processor time a pair, over all threads."""
-
-
-class Team:
-    """The processes of a contender."""
-
-    def __init__(self, contender: Contender, weights: Path) -> None:
-        self.contender = contender
-        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = {**os.environ, **{name: str(contender.threads) for name in names}}
-        command = [sys.executable, __file__, "--worker", contender.worker, "--size", contender.size]
-        command += ["--threads", str(contender.threads)]
-        if contender.size == "small":
-            command += ["--weights", str(weights)]
-        self.processes = [
-            subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            for _ in range(contender.processes)
-        ]
-        self.first = [self._reply(process)["first"] for process in self.processes]
-
-    def _reply(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.contender.name}: a worker died; run it by itself with --worker to see why.")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    def run(self, epochs: int) -> Turn:
-        """Trains `epochs` epochs in every process at once."""
-        start = time.perf_counter()
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{epochs}\n")
-            process.stdin.flush()
-        processor = sum(self._reply(process)["processor"] for process in self.processes)
-        pairs = epochs * PAIRS * len(self.processes)
-        return Turn(pairs / (time.perf_counter() - start), 1e6 * processor / pairs)
-
-    def close(self) -> None:
-        """Ends the processes."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait()
-
-
 def contest(contenders: list[Contender], rounds: int, epochs: int) -> dict[str, list[Turn]]:
     """The turns of every contender."""
     with tempfile.TemporaryDirectory() as folder:
         teams = []
         for contender in contenders:
-            teams.append(Team(contender, Path(folder) / "weights.npz"))
+            teams.append(Team(contender, PAIRS, Path(folder) / "weights.npz"))
         check({team.contender.name: first for team in teams for first in team.first if team.contender.size == "small"})
         turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
         for _ in range(rounds):

@@ -367,6 +367,7 @@ class TestProcesses:
         assert all((tmp_path / "out" / "keras_tuner" / f"worker-{n}.json").is_file() for n in (0, 1))
         again = run_tune(tmp_path, "--trials", "4", "--out", str(tmp_path / "out"))
         assert again.returncode == 0
+        assert "trial" not in again.stderr
         assert recorded(tmp_path / "out") == trials
 
     def test_a_trial_that_kills_its_process_twice_is_left_out(self, tmp_path, scored_by):

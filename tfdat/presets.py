@@ -55,27 +55,49 @@ def yu2021() -> Config:
 
 
 def tuned() -> Config:
-    """A first setting that shows what DAT can do: more and fresher negatives, a temperature, a small initialisation.
+    """What DAT can do: settings found on validation items of real Amazon Books interactions.
 
-    It keeps the model and the losses of the papers. On real Amazon Books interactions of the seed's size it passes
-    recommending the most popular items, which the papers' settings do not.
+    *Beyond the papers*: the prediction loss is a softmax over the batch's items, corrected for their frequency, and a
+    temperature divides the scores. The model is the papers': towers over IDs and augmentation vectors, mimic losses
+    with their weights; but one linear layer of 64, from a small initialisation. It trains for a fixed number of epochs
+    on all but the test items, where early stopping would hold out one more of the few that a user has.
 
-        python -m tfdat.train --preset tuned --data interactions.csv
+    Found on the 3-core of the XRec sample of Amazon Books (8,516 users, 9,026 items, 53,271 interactions; no
+    categories, so CAL has no part), by HR@100 on each user's *second-last* interaction: 19 settings by hand, seed 1,
+    then a sweep that found none better (docs/sweep.md has its command, seed, budget and table). Test items, unmasked,
+    three seeds, `--data FILE --replicates 3 --set sampling.user_fraction=1 --set sampling.replacement=false
+    --set sampling.min_user=3 --set sampling.min_item=3 --set sampling.interactions=none`:
+
+                       HR@50               HR@100              MRR x10
+        tuned          .0815 .0793 .0830   .1308 .1268 .1321   .0927 .0889 .0881
+        ALS            .0776 .0776 .0783   .1208 .1160 .1188   .1020 .1038 .1043
+        BPR            .0807 .0760 .0744   .1249 .1254 .1209   .0878 .0872 .0819
+        ItemKNN        .0539               .0845               .0558
+        MostPop        .0317               .0557               .0526
+        cornelisse2024 .0101 .0132 .0090   .0195 .0254 .0187   .0195 .0151 .0190
+
+    What limits it: a user's four or five training items rank first and take places (masked, HR@50 is .086), the very
+    first ranks stay ALS's (MRR), and with the papers' cross-entropy, 20 negatives a positive, DAT came to 1.3 times
+    MostPop's HR@50 on the same validation items.
     """
     return with_values(
         Config(),
         {
             "negatives.per": "positive",
-            "negatives.count": 20,
-            "negatives.resample": "epoch",
-            "model.temperature": 0.1,
+            "negatives.count": 0,
+            "model.hidden_units": (64,),
+            "model.augmentation_dim": 64,
+            "model.embedding_dim": 64,
+            "model.temperature": 0.35,
             "model.embedding_stddev": 0.05,
+            "loss.prediction": "sampled_softmax",
             "features.user_statistics": "train",
             "training.learning_rate": 0.005,
+            "training.batch_size": 1024,
             "training.epochs": 40,
             "training.schedule": "none",
-            "training.early_stopping": "val_hr",
-            "training.validation": "second_last",
+            "training.early_stopping": "off",
+            "training.validation_fraction": 0.005,
         },
     )
 

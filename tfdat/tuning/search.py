@@ -60,7 +60,9 @@ class _Observed:
         """Values for a new trial, or the end."""
         if time.monotonic() > self.deadline:
             return {"status": "STOPPED", "values": None}
-        return super().populate_space(trial_id)  # type: ignore[misc]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="sklearn")  # of a Gaussian process that few points leave vague
+            return super().populate_space(trial_id)  # type: ignore[misc]
 
     def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
         """Stores the metrics of a trial."""
@@ -71,6 +73,8 @@ class _Observed:
         """Stores a finished trial."""
         with _without_nan_warnings():
             super().end_trial(trial)  # type: ignore[misc]
+        # KerasTuner saves while the trial still counts as ongoing, and would run it again after an interruption.
+        self.save()  # type: ignore[attr-defined]
         if self.on_trial is not None:
             self.on_trial(trial.trial_id)
 
