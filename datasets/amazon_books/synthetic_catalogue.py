@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from amazon_books import synthetic_text as text
 from amazon_books.synthetic_graph import Tastes
-from amazon_books.synthetic_line import Layout, make_layout
-from amazon_books.synthetic_shape import CORE, Shape, generator
+from amazon_books.synthetic_line import BESTSELLER, Layout, make_layout
+from amazon_books.synthetic_shape import Shape, generator
 
 YEARS = (2014, 2018, 2023)
 MISSING = -1
@@ -43,15 +43,17 @@ class Calibration:
 
     Attributes:
       top_share: share of the items in the eleven large categories.
-      unpriced: log odds that no release prices an item with five reviews, in an ordinary sub-genre.
-      unpriced_fall: how fast these odds fall with the logarithm of the reviews.
+      top_tilt: how much the odds of being in these grow with the logarithm of the reviews beyond `BESTSELLER`.
+      unpriced: log odds that no release prices an item with up to `BESTSELLER` reviews, in an ordinary sub-genre.
+      unpriced_fall: how fast these odds fall with the logarithm of the reviews beyond.
       unpriced_spread: standard deviation of these log odds over sub-genres, such as those that are electronic only.
       author_books: mean number of items of an author.
       subgenre_books: items of a sub-genre.
     """
 
-    top_share: float = 0.732
-    unpriced: float = -0.2
+    top_share: float = 0.78
+    top_tilt: float = 0.65
+    unpriced: float = -1.2
     unpriced_fall: float = 2.2
     unpriced_spread: float = 3.2
     author_books: float = 5.0
@@ -100,7 +102,12 @@ def make_catalogue(shape: Shape, seed: int, calibration: Calibration) -> Catalog
     """
     rng = generator(seed, "catalogue")
     layout = make_layout(
-        shape.item_degree, calibration.top_share, calibration.author_books, calibration.subgenre_books, rng
+        shape.item_degree,
+        calibration.top_share,
+        calibration.top_tilt,
+        calibration.author_books,
+        calibration.subgenre_books,
+        rng,
     )
     reviewed = len(shape.item_degree)
     # One book of each category is always named in 2014, so that all categories are seen at any scale.
@@ -127,7 +134,7 @@ def make_catalogue(shape: Shape, seed: int, calibration: Calibration) -> Catalog
 
 def _priced(layout: Layout, calibration: Calibration) -> NDArray[np.float64]:
     """[reviewed] the chance that some release prices an item."""
-    odds = calibration.unpriced - calibration.unpriced_fall * np.log(layout.line.degree / CORE)
+    odds = calibration.unpriced - calibration.unpriced_fall * np.log(np.maximum(layout.line.degree / BESTSELLER, 1))
     odds += calibration.unpriced_spread * _even_normals(layout)[layout.subgenre]
     return 1 / (1 + np.exp(odds))
 

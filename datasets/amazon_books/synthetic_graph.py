@@ -46,13 +46,16 @@ class Tastes:
       nearness: shares of reviews within the author, the sub-genre, the category; the rest is anywhere.
       reviews_per_home: a user with this many reviews has two homes; four times as many reviews add one, nine times two.
       same_category: chance that the next home is in the category of the first.
-      niche: how much the taste of active users runs to rare items and that of others to popular ones; 0 is not at all.
+      niche: how much the taste of active users runs to rare items and that of others to popular ones; negative is the
+        other way round, 0 is not at all.
+      spread: how much users differ in this by themselves: the standard deviation of the logarithm of the skew.
     """
 
-    nearness: tuple[float, float, float] = (0.3, 0.45, 0.2)
+    nearness: tuple[float, float, float] = (0.32, 0.47, 0.16)
     reviews_per_home: float = 10.0
     same_category: float = 0.9
-    niche: float = 0.4
+    niche: float = -0.5
+    spread: float = 1.2
 
 
 def draw_items(
@@ -101,7 +104,8 @@ def _points(
         group = np.searchsorted(starts, home[here], side="right") - 1
         low[here], high[here] = starts[group], starts[group + 1]
     # Within a category, and only there, the items ascend in popularity.
-    skew = np.minimum((user_degree / TYPICAL_REVIEWS) ** tastes.niche, MOST_SKEW)
+    mood = np.exp(tastes.spread * rng.normal(size=len(user_degree)))
+    skew = np.minimum(mood * (user_degree / TYPICAL_REVIEWS) ** tastes.niche, MOST_SKEW)
     return low + rng.random(reviews) ** np.where(near <= CATEGORY, skew[user], 1) * (high - low)
 
 

@@ -11,7 +11,7 @@ FIRST_DAY = datetime.date(1996, 5, 20)
 LAST_DAY = datetime.date(2014, 7, 23)
 DAYS = (LAST_DAY - FIRST_DAY).days + 1
 
-SAME_DAY = (1.35, 1.7)
+SAME_DAY = (1.1, 1.35)
 """Beta parameters of a user's chance to write the next review on the day of the last one."""
 
 AGES = ((110, 0.5), (500, 0.33), (1800, 0.17))

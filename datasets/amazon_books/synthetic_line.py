@@ -12,6 +12,8 @@ from amazon_books.synthetic_graph import Line
 from amazon_books.synthetic_shape import apportion
 
 TOP = 11
+BESTSELLER = 40
+"""Reviews from which on an item's popularity tells of its category and price."""
 
 SUBGENRE_NOISE, AUTHOR_NOISE = 2.0, 0.7
 """How little the books of a sub-genre, and of an author, resemble each other in log popularity."""
@@ -35,6 +37,7 @@ class Layout:
 def make_layout(
     item_degree: NDArray[np.int64],
     top_share: float,
+    top_tilt: float,
     author_books: float,
     subgenre_books: int,
     rng: np.random.Generator,
@@ -44,6 +47,7 @@ def make_layout(
     Args:
       item_degree: [items] reviews of each item.
       top_share: share of the items in the eleven large categories.
+      top_tilt: how much the odds of being in these grow with the logarithm of the reviews beyond `BESTSELLER`.
       author_books: mean number of items of an author.
       subgenre_books: items of a sub-genre.
       rng: source of randomness.
@@ -53,7 +57,11 @@ def make_layout(
     category = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
     within = np.arange(items) - np.repeat(np.cumsum(counts) - counts, counts)
     subgenre = _groups(category, within % subgenre_books == 0)
-    degree = rng.permutation(item_degree)
+    # Items of the large categories are more popular.
+    liking = top_tilt * np.log(np.maximum(item_degree / BESTSELLER, 1)) + rng.logistic(size=items)
+    degree = item_degree[np.argsort(-liking, kind="stable")]
+    top = int(counts[:TOP].sum())
+    degree = np.concatenate([rng.permutation(degree[:top]), rng.permutation(degree[top:])])
     # Sub-genres and authors are about as popular as their books: neighbours on the line have similar degrees.
     for codes, noise in ((category, SUBGENRE_NOISE), (subgenre, AUTHOR_NOISE)):
         fame = np.log(degree) + rng.normal(0, noise, items)
@@ -67,7 +75,7 @@ def _category_counts(items: int, top_share: float) -> NDArray[np.int64]:
     """[categories] items of each: a slow decline within the large ones, a fast one after, next to none on promotion."""
     major, promotional = len(names.MAJOR_CATEGORIES), len(names.PROMOTIONAL_CATEGORIES)
     top = 1 / (np.arange(TOP) + 4.0)
-    small = 1 / (np.arange(major - TOP) + 3.0)
+    small = 1 / (np.arange(major - TOP) + 8.0)
     rest = 1 - top_share
     weights = [
         top_share * top / top.sum(),

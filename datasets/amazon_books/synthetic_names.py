@@ -40,9 +40,9 @@ MAJOR_CATEGORIES = (
 )
 """In the order of their interactions; the first eleven are the ones that Final keeps."""
 
-_PROMOTIONS = ("Deals", "Blowout Books", "Picks", "Gift Guide", "Staff Favorites", "Bargain Shelf")
+_PROMOTIONS = ("Deals in Books", "Blowout Books", "Picks", "Gift Guide", "Staff Favorites", "Bargain Shelf")
 _OCCASIONS = (
-    "Books",
+    "All Year",
     "Summer",
     "Holiday",
     "Spring",
@@ -54,7 +54,7 @@ _OCCASIONS = (
     "Winter",
 )
 PROMOTIONAL_CATEGORIES = tuple(
-    name if occasion == "Books" else f"{occasion} {name}" for occasion in _OCCASIONS for name in _PROMOTIONS
+    name if occasion == "All Year" else f"{occasion} {name}" for occasion in _OCCASIONS for name in _PROMOTIONS
 )
 CATEGORIES = (*MAJOR_CATEGORIES, *PROMOTIONAL_CATEGORIES)
 """94 second-level names, about half of them promotional as in the real files."""

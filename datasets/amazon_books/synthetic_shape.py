@@ -56,8 +56,8 @@ def make_shape(scale: float) -> Shape:
     users, items = round(FULL_USERS * scale), round(FULL_ITEMS * scale)
     interactions = round(FULL_INTERACTIONS * scale)
     return Shape(
-        user_degree=_scaled(full_degrees("user"), users, interactions, cap=items // 12),
-        item_degree=_scaled(full_degrees("item"), items, interactions, cap=users // 40),
+        user_degree=_scaled(full_degrees("user"), users, interactions, cap=_cap(items, 12)),
+        item_degree=_scaled(full_degrees("item"), items, interactions, cap=_cap(users, 40)),
         lines={year: round(lines * scale) for year, lines in FULL_LINES.items()},
         stars=apportion(np.array(FULL_STARS), interactions),
     )
@@ -67,6 +67,11 @@ def full_degrees(side: str) -> NDArray[np.int64]:
     """Degrees of the real Raw set in ascending order; `side` is `user` or `item`."""
     table = np.loadtxt(CALIBRATION / f"{side}_degrees.csv", delimiter=",", dtype=np.int64)
     return np.repeat(table[:, 0], table[:, 1])
+
+
+def _cap(others: int, share: int) -> int:
+    """Most reviews at small scales: of one part in `share` of the others; a bit more of them when they are few."""
+    return max(others // share, min(others // 8, 150))
 
 
 def _scaled(degrees: NDArray[np.int64], count: int, total: int, cap: int) -> NDArray[np.int64]:
