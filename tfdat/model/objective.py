@@ -93,7 +93,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
           The scalars `loss`, `prediction`, `mimic_user`, `mimic_item` and `alignment` by name (unweighted terms, 0 for
           one that is off), and the number of categories with too few rows in the batch.
         """
-        terms = {name: tf.constant(0.0) for name in TERMS}
+        terms = {name: tf.zeros([], encoded.p_u.dtype) for name in TERMS}
         skipped = tf.constant(0.0)
         label = encoded.label
         if self.softmax is not None:

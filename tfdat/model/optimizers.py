@@ -52,13 +52,16 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
         """The step size and epsilon of this step, such that x -= size * m / (sqrt(v) + epsilon) is PyTorch's update.
 
         That is lr * (m / c1) / (sqrt(v / c2) + eps) with c1 = 1 - beta_1^t and c2 = 1 - beta_2^t. The powers are taken
-        in float64, of the betas as the float32 kernels see them: in float32, 1 - .999 is off by 1e-5.
+        in float64, of the betas as the kernels see them: in float32, 1 - .999 is off by 1e-5.
         """
+        dtype = keras.backend.floatx()
         step = tf.cast(self.iterations + 1, tf.float64)
-        root = tf.sqrt(1.0 - tf.constant(float(np.float32(self.beta_2)), tf.float64) ** step)
-        correction = 1.0 - tf.constant(float(np.float32(self.beta_1)), tf.float64) ** step
-        size = tf.cast(self.learning_rate, tf.float64) * root / correction
-        return tf.cast(size, tf.float32), tf.cast(self.epsilon * root, tf.float32)
+        kept_1, kept_2 = (
+            tf.constant(float(np.dtype(dtype).type(beta)), tf.float64) ** step for beta in (self.beta_1, self.beta_2)
+        )
+        root = tf.sqrt(1.0 - kept_2)
+        size = tf.cast(self.learning_rate, tf.float64) * root / (1.0 - kept_1)
+        return tf.cast(size, dtype), tf.cast(self.epsilon * root, dtype)
 
     def _update_densely(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Moves the whole variable by one fused kernel."""
@@ -69,8 +72,8 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
             var=variable.handle,
             m=momentum.handle,
             v=velocity.handle,
-            beta1_power=tf.zeros([]),
-            beta2_power=tf.zeros([]),
+            beta1_power=tf.zeros([], variable.dtype),
+            beta2_power=tf.zeros([], variable.dtype),
             lr=size,
             beta1=self.beta_1,
             beta2=self.beta_2,
