@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import re
 import tempfile
 import time
