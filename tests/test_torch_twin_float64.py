@@ -37,12 +37,7 @@ WHOLE = {
 DATA = small_interactions(num_users=300, num_items=120)
 INDEX = UserIndex.build(DATA.user, DATA.num_users)
 CASES = pytest.mark.parametrize(
-    ("preset_name", "variant"),
-    [
-        pytest.param(name, variant, marks=[] if (name, variant) == ("cornelisse2024", "dat") else pytest.mark.slow)
-        for name in PRESETS
-        for variant in VARIANTS
-    ],
+    ("preset_name", "variant"), [(name, variant) for name in PRESETS for variant in VARIANTS]
 )
 
 
@@ -68,6 +63,7 @@ def largest_difference(twin, model):
     return max(np.abs(v.numpy() - arrays[v.name.removesuffix(":0")]).max() for v in model.trainable_variables)
 
 
+@pytest.mark.slow
 @CASES
 def test_weights_after_100_free_steps(preset_name, variant):
     config = apply_variant(with_values(preset(preset_name), WHOLE), variant)
@@ -89,6 +85,7 @@ def test_weights_after_100_free_steps(preset_name, variant):
     assert min(moved.values()) > config.training.learning_rate
 
 
+@pytest.mark.slow
 @CASES
 def test_trained_models_rank_the_same(preset_name, variant, monkeypatch):
     plain = twin_training.batches
