@@ -135,8 +135,7 @@ def epoch_batches(pairs: dict[str, np.ndarray]) -> Any:
             yield {name: column[order] for name, column in pairs.items()}
 
     def cut(epoch: dict[str, Any]) -> Any:
-        starts = tf.data.Dataset.range(0, PAIRS, BATCH)
-        return starts.map(lambda start: {name: column[start : start + BATCH] for name, column in epoch.items()})
+        return tf.data.Dataset.from_tensors(epoch).rebatch(BATCH)
 
     signature = {name: tf.TensorSpec([None], column.dtype) for name, column in pairs.items()}
     options = tf.data.Options()

@@ -80,7 +80,9 @@ def test_metadata_survive_on_disk(built: Builder) -> None:
     for source in metadata["sources"].values():
         lines = source["lines"]
         assert lines["read"] == lines["kept"] + lines["skipped"] + sum(lines["rejected"].values())
-    assert "Final (paper)" in metadata["report"]
+    assert "from SYNTHETIC data" in metadata["report"]
+    assert "Final (paper)" not in metadata["report"]
+    assert "Final (paper)" in table1({**metadata, "synthetic": False})
 
 
 def test_two_builds_agree(built: Builder, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ the switch, imports, and checks: the one place that knows.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -55,5 +56,14 @@ with _native_chatter_held_back():
     import tf_keras as keras
 
     tf.config.list_physical_devices()
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    """Every `DAT` traces functions of its own; TensorFlow takes ten models for one function traced again and again."""
+    message = record.getMessage()
+    return not ("retracing" in message and "function DAT." in message)
+
+
+tf.get_logger().addFilter(_wanted)
 
 __all__ = ["keras", "tf", "tfrs"]

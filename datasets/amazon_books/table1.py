@@ -31,7 +31,8 @@ def table1(metadata: Mapping[str, Any]) -> str:
     source = "SYNTHETIC data" if metadata["synthetic"] else f"Amazon {choices['root_category']}"
     rows = [["step", "#users", "#items", "#interactions", "#categories"]]
     rows += [[step["name"], *(f"{step[field]:,}" for field in _FIELDS)] for step in steps]
-    if choices["root_category"] == "Books" and choices["synthetic_scale"] in (None, 1.0):
+    of_full_size = not metadata["synthetic"] or steps[0]["interactions"] == PAPER["Raw"][2]
+    if choices["root_category"] == "Books" and of_full_size:
         rows.append([""] * 5)
         for name, step in (("Raw", steps[0]), ("Final", steps[-1])):
             values = [step[field] for field in _FIELDS]
@@ -63,7 +64,8 @@ def _filling(metadata: Mapping[str, Any]) -> str:
     rows.append(["missing", "", *(f"{fills[f'items_without_{field}']:,}" for field in ("category", "price"))])
     before, after = missing["items_without_category_before_filling"], missing["items_without_category"]
     text = (
-        f"without category: {before:.2%} of the reviewed items before filling, {after:.2%} after it, which is "
+        f"without category: {before:.2%} of the reviewed items before filling, {after:.2%} after it "
+        f"({after / before if before else 0:.2%} of those), which is "
         f"{missing['interactions_without_category']:.2%} of the interactions"
     )
     if metadata["choices"]["root_category"] == "Books":

@@ -62,13 +62,13 @@ def fit(
     source = EpochBatches(replicate, config)
     validation = replicate.validation
 
-    def feed(pairs_of_epoch: Callable[[int], Pairs], size: int) -> Any:
-        return _dataset(pairs_of_epoch, size, training.batch_size, model.distribute_strategy)
+    def feed(pairs_of_epoch: Callable[[int], Pairs]) -> Any:
+        return _dataset(pairs_of_epoch, training.batch_size, model.distribute_strategy)
 
     fitted = model.fit(
-        feed(source.pairs, len(replicate.train)),
+        feed(source.pairs),
         steps_per_epoch=steps(replicate.train, training.batch_size),
-        validation_data=feed(lambda epoch: validation, len(validation)) if len(validation) else None,
+        validation_data=feed(lambda epoch: validation) if len(validation) else None,
         validation_steps=steps(validation, training.batch_size) or None,
         epochs=training.epochs,
         callbacks=_callbacks(replicate, training, on_epoch),
@@ -108,7 +108,7 @@ _SIGNATURE = {
 }
 
 
-def _dataset(pairs_of_epoch: Callable[[int], Pairs], size: int, batch_size: int, strategy: Any) -> Any:
+def _dataset(pairs_of_epoch: Callable[[int], Pairs], batch_size: int, strategy: Any) -> Any:
     """An endless dataset of batches; under a strategy every device gets its piece of each, in the order of devices.
 
     NumPy decides on the order and the negatives, an epoch at a time; on one device the graph cuts the batches.
@@ -124,8 +124,7 @@ def _dataset(pairs_of_epoch: Callable[[int], Pairs], size: int, batch_size: int,
             yield {"user": pairs.user, "item": pairs.item, "label": pairs.label}
 
     def cut(epoch: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-        starts = tf.data.Dataset.range(0, size, batch_size)
-        return starts.map(lambda start: {name: column[start : start + batch_size] for name, column in epoch.items()})
+        return tf.data.Dataset.from_tensors(epoch).rebatch(batch_size)
 
     options = tf.data.Options()
     options.autotune.enabled = False

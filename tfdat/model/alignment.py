@@ -17,7 +17,7 @@ def first_occurrences(codes: tf.Tensor) -> tf.Tensor:
 
 
 def covariances(vectors: tf.Tensor, member: tf.Tensor, freedom: tf.Tensor) -> tf.Tensor:
-    """The covariances of all categories at once: rows spread over blocks, one a category, then one matrix product.
+    """The covariances of all categories at once: rows sorted into a block a category, then one batched product.
 
     Args:
       vectors: [batch, dim].
@@ -28,21 +28,27 @@ def covariances(vectors: tf.Tensor, member: tf.Tensor, freedom: tf.Tensor) -> tf
       [n, dim, dim].
     """
     num_categories, dim = member.shape[1], vectors.shape[1]
-    count = tf.maximum(tf.reduce_sum(member, axis=0), 1.0)
+    count = tf.reduce_sum(member, axis=0)
+    longest = tf.cast(tf.reduce_max(count), tf.int32)
+    # The slot of a row in blocks of the longest category's length; rows of no category share one behind them.
+    order = tf.reduce_sum(tf.cumsum(member, exclusive=True) * member, axis=1)
+    block = num_categories + tf.linalg.matvec(member, tf.range(num_categories, dtype=member.dtype) - num_categories)
+    slot = longest * tf.cast(block, tf.int32) + tf.cast(order, tf.int32)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def of(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        mean = tf.matmul(member, rows, transpose_a=True) / count[:, None]  # [n, dim]
+        mean = tf.matmul(member, rows, transpose_a=True) / tf.maximum(count, 1.0)[:, None]  # [n, dim]
         centred = rows - tf.matmul(member, mean)
-        blocks = tf.reshape(member[:, :, None] * centred[:, None, :], [-1, num_categories * dim])
-        products = tf.matmul(blocks, centred, transpose_a=True)  # [n * dim, dim]
-        result = tf.reshape(products, [num_categories, dim, dim]) / freedom[:, None, None]
+        blocks = tf.math.unsorted_segment_sum(centred, slot, num_categories * longest + 1)
+        blocks = tf.reshape(blocks[:-1], [num_categories, longest, dim])
+        result = tf.matmul(blocks, blocks, transpose_a=True) / freedom[:, None, None]
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             # One product instead of the two that autodiff takes: both factors are the same rows, and centring passes
             # the gradient through, because the centred rows of a category add up to zero.
             both = (upstream + tf.transpose(upstream, [0, 2, 1])) / freedom[:, None, None]
-            return tf.matmul(blocks, tf.reshape(both, [-1, dim]))
+            of_blocks = tf.reshape(tf.matmul(blocks, both), [-1, dim])
+            return tf.gather(tf.pad(of_blocks, [[0, 1], [0, 0]]), slot)
 
         return result, gradient
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from tfdat.backend import keras, tf
@@ -33,10 +33,30 @@ class L2Normalize(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[batch, dim] -> [batch, dim]."""
-        return tf.math.l2_normalize(inputs, axis=-1, epsilon=_SQUARED_EPSILON[self.epsilon])
+        return _normalized(inputs, _SQUARED_EPSILON[self.epsilon])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def _normalized(inputs: tf.Tensor, squared_epsilon: float) -> tf.Tensor:
+    """`tf.math.l2_normalize` over the last axis, with a gradient that takes half the passes of autodiff's."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def of(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        squared = tf.reduce_sum(tf.square(rows), axis=-1, keepdims=True)
+        inverse = tf.math.rsqrt(tf.maximum(squared, squared_epsilon))
+        result = rows * inverse
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            along = tf.reduce_sum(upstream * result, axis=-1, keepdims=True)
+            # A row shorter than epsilon is divided by a constant.
+            along = tf.where(squared >= squared_epsilon, along, tf.zeros_like(along))
+            return inverse * (upstream - along * result)
+
+        return result, gradient
+
+    return of(inputs)
 
 
 def count_dead_rows(inputs: tf.Tensor) -> tf.Tensor:
