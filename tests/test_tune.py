@@ -360,6 +360,8 @@ class TestProcesses:
         done = run_tune(tmp_path, "--workers", "2", "--trials", "4", "--out", str(tmp_path / "out"))
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("hr@100") == 4
+        said = (done.stdout + done.stderr).splitlines()
+        assert not {"cross_entropy", "sampled_softmax", "popularity"} & set(said)  # KerasTuner's debugging
         trials = recorded(tmp_path / "out")
         assert sorted(trial["number"] for trial in trials) == [0, 1, 2, 3]
         assert {trial["status"] for trial in trials} == {"sound"}

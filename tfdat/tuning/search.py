@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ from tfdat.evaluation.ranking import NonFiniteScoresError
 from tfdat.harness.files import write_json
 from tfdat.harness.trained import DivergedError
 from tfdat.tuning.space import Space, declare, settings_of
+
+# KerasTuner 1.4 prints the value of every condition that it sends between processes, by a line left from debugging.
+if conditions := sys.modules.get("keras_tuner.src.engine.conditions"):
+    vars(conditions)["print"] = lambda *_: None
 
 Algorithm = Literal["random", "hyperband", "bayesian"]
 ALGORITHMS: tuple[Algorithm, ...] = ("random", "hyperband", "bayesian")
