@@ -37,7 +37,9 @@ def main() -> None:
             raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
         shown = " ".join(["python", f"benchmarks/{name}.py", *options])
         machine = f"{datetime.date.today()}, {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        sections[name] = f"`{shown}` ({machine})\n\n{done.stdout.strip()}\n"
+        printed = done.stdout.strip()
+        printed = printed if "|---|" in printed else f"```text\n{printed}\n```"
+        sections[name] = f"`{shown}` ({machine})\n\n{printed}\n"
         body = "\n".join(f"## {title}\n\n{text}" for title, text in sorted(sections.items()))
         PAGE.write_text(f"{HEADER}\n{body}", encoding="utf-8")
 
