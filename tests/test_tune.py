@@ -198,7 +198,6 @@ class TestSearch:
         assert sorted(trial.values["epochs"] for trial in trials) == sorted(seen)
 
     def test_bayesian_search_runs(self, tmp_path, scored_by):
-        pytest.importorskip("sklearn")
         scored_by(by_rate)
         assert len(run_sweep(sweep(algorithm="bayesian"), Budget(6), tmp_path)) == 6
 

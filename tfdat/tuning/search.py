@@ -109,9 +109,6 @@ def make_oracle(algorithm: Algorithm, objective: str, trials: int, epochs: int, 
       epochs: most epochs of a trial.
       space: what is searched.
       seed: of its choices.
-
-    Raises:
-      ValueError: `bayesian` without scikit-learn.
     """
     hyperparameters = keras_tuner.HyperParameters()
     declare(space, hyperparameters)
@@ -126,10 +123,7 @@ def make_oracle(algorithm: Algorithm, objective: str, trials: int, epochs: int, 
     if algorithm == "random":
         return _Random(max_trials=trials, **common)
     if algorithm == "bayesian":
-        try:
-            return _Bayesian(max_trials=trials, num_initial_points=max(4, trials // 3), **common)
-        except ImportError:
-            raise ValueError("--algorithm bayesian needs scikit-learn: pip install scikit-learn") from None
+        return _Bayesian(max_trials=trials, num_initial_points=max(4, trials // 3), **common)
     oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=_NEVER, **common)
     oracle.max_trials = trials
     return oracle
