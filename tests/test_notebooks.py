@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import tempfile
 import time
@@ -19,7 +20,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 NAMES = ("reproduce", "what_dat_can_do")
 LIMIT = 300
-"""Seconds that a notebook may take."""
+"""Seconds that a notebook may take on two cores."""
 MAX_BYTES = 400_000
 
 each_notebook = pytest.mark.parametrize("name", NAMES)
@@ -58,7 +59,7 @@ def execute(name: str, folder: Path):
     notebook = stored(name)
     NotebookClient(
         notebook,
-        timeout=2 * LIMIT,
+        timeout=3 * LIMIT,
         kernel_name="python3",
         coalesce_streams=True,
         record_timing=False,
@@ -163,7 +164,8 @@ def run(request, tmp_path_factory):
 @pytest.mark.slow
 def test_a_notebook_runs_and_says_what_it_claims(run):
     name, notebook, seconds = run
-    assert seconds < LIMIT
+    # Beside another test process a notebook has half of the machine.
+    assert seconds < (2 * LIMIT if "PYTEST_XDIST_WORKER" in os.environ else LIMIT)
     check_labels(notebook)
     text = printed(notebook)
     assert re.search(r"^MostPop  +0\.\d{4} ± ", text, flags=re.M)
