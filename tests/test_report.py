@@ -120,6 +120,13 @@ def test_every_figure_has_an_alternative_text_and_identifiers_are_unique(html: s
     assert len(identifiers) == len(set(identifiers))
 
 
+def test_every_figure_and_table_of_the_run_says_synthetic(html: str) -> None:
+    figures = re.findall(r"<figure>.*?</figure>", html, flags=re.S)
+    assert len(figures) > 10
+    assert all("<figcaption>SYNTHETIC DATA</figcaption>" in figure for figure in figures)
+    assert html.count("this run: SYNTHETIC DATA") == 2
+
+
 def test_figures_take_their_colours_from_the_page(html: str) -> None:
     drawn = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
     assert not re.findall(r"(?:fill|stroke): #(?:[0-9a-f]{3}){1,2}\b", drawn)
