@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import SMALL_SETTINGS, small_interactions
+from small import SMALL_SETTINGS
+from twins import DATA, INDEX, STEPS, WHOLE, ranked
 
 torch = pytest.importorskip("torch")
 
 from tfdat import torch_twin  # noqa: E402
 from tfdat.backend import keras, tf  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
-from tfdat.data.bootstrap import UserIndex  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
-from tfdat.evaluation.ranking import rank_vectors, select_rows  # noqa: E402
 from tfdat.harness import training as keras_training  # noqa: E402
 from tfdat.harness.batches import EpochBatches, batches  # noqa: E402
 from tfdat.harness.trained import DivergedError  # noqa: E402
@@ -35,17 +34,6 @@ from tfdat.torch_twin.optimizers import RowAdam, make_optimizers  # noqa: E402
 from tfdat.torch_twin.schedule import EarlyStopping, Plateau  # noqa: E402
 from tfdat.torch_twin.training import build_twin  # noqa: E402
 from tfdat.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
-
-STEPS = 100
-WHOLE = {
-    "sampling.user_fraction": 1.0,
-    "sampling.replacement": False,
-    "sampling.min_user": 3,
-    "sampling.min_item": 3,
-    "sampling.interactions": None,
-}
-DATA = small_interactions(num_users=300, num_items=120)
-INDEX = UserIndex.build(DATA.user, DATA.num_users)
 
 
 class Both:
@@ -298,12 +286,6 @@ def test_trained_models_rank_alike(preset_name, variant):
     np.testing.assert_allclose(np.mean(1 / ranks[0]), np.mean(1 / ranks[1]), rtol=0.02)
     for k in (5, 20):
         assert np.mean(ranks[0] <= k) == pytest.approx(np.mean(ranks[1] <= k), abs=0.01)
-
-
-def ranked(trained, replicate):
-    seen = select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
-    users = trained.user_vectors[replicate.test_user]
-    return rank_vectors(users, trained.item_vectors, replicate.test_item, *seen).full.mid
 
 
 def test_the_best_epoch_is_restored_and_training_is_repeatable():

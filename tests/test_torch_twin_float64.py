@@ -6,16 +6,15 @@ In float32 rounding decides which ReLU is open, and two correct programs part af
 
 import numpy as np
 import pytest
-from small import SMALL_SETTINGS, small_interactions
+from small import SMALL_SETTINGS
+from twins import DATA, INDEX, STEPS, WHOLE, ranked
 
 torch = pytest.importorskip("torch")
 
 from tfdat.backend import keras, tf  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
-from tfdat.data.bootstrap import UserIndex  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
-from tfdat.evaluation.ranking import rank_vectors, select_rows  # noqa: E402
 from tfdat.harness import training as keras_training  # noqa: E402
 from tfdat.harness.batches import EpochBatches, batches  # noqa: E402
 from tfdat.harness.variants import VARIANTS, apply_variant  # noqa: E402
@@ -26,16 +25,6 @@ from tfdat.torch_twin.model import TwinDAT  # noqa: E402
 from tfdat.torch_twin.optimizers import make_optimizers  # noqa: E402
 from tfdat.torch_twin.weights import load_weights, named_arrays  # noqa: E402
 
-STEPS = 100
-WHOLE = {
-    "sampling.user_fraction": 1.0,
-    "sampling.replacement": False,
-    "sampling.min_user": 3,
-    "sampling.min_item": 3,
-    "sampling.interactions": None,
-}
-DATA = small_interactions(num_users=300, num_items=120)
-INDEX = UserIndex.build(DATA.user, DATA.num_users)
 CASES = pytest.mark.parametrize(
     ("preset_name", "variant"), [(name, variant) for name in PRESETS for variant in VARIANTS]
 )
@@ -100,15 +89,6 @@ def test_trained_models_rank_the_same(preset_name, variant, monkeypatch):
     assert (one.epochs, one.best_epoch) == (two.epochs, two.best_epoch)
     for name, values in one.history.items():
         np.testing.assert_allclose(two.history[name], values, rtol=1e-6, atol=1e-9, err_msg=name)
-    seen = select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
-    ranks = [
-        rank_vectors(
-            trained.user_vectors[replicate.test_user].astype(np.float32),
-            trained.item_vectors.astype(np.float32),
-            replicate.test_item,
-            *seen,
-        ).full.mid
-        for trained in (one, two)
-    ]
+    ranks = [ranked(trained, replicate) for trained in (one, two)]
     assert len(np.unique(ranks[0])) > 20
     np.testing.assert_array_equal(ranks[0], ranks[1])
