@@ -54,10 +54,12 @@ def _context(run: RunData) -> dict[str, Any]:
     results = run.results
     config = _config(results)
     papers, own = with_papers(results), within_run(results)
+    banner = tables.synthetic_line(results)
     return {
         "name": run.root.resolve().name,
         "results": results,
-        "banner": tables.synthetic_line(results),
+        "banner": banner,
+        "kind": banner.split(":")[0] if banner else "",
         "papers": papers,
         "own": own,
         "summary": summary(results, papers, own),
