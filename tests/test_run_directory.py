@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 
@@ -135,6 +137,40 @@ def test_each_gpu_gets_a_worker(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert gpus() == []
     assert choose("auto", 1) == ("one", "")
+
+
+def page_faults(environment):
+    """Of a thread that allocates and frees 100 MB ten times, more than a heap of glibc's holds."""
+    script = """
+import resource, threading
+import numpy as np
+
+def step():
+    [np.ones(50_000) for _ in range(250)]
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def work():
+    step()
+    before = faults()
+    for _ in range(10):
+        step()
+    print(faults() - before)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", script]
+    return int(subprocess.run(command, env={**inherited, **environment}, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_a_worker_keeps_its_memory_between_steps():
+    assert page_faults({}) > 10_000
+    assert page_faults(environments(1)[0]) < 1_000
 
 
 def test_the_cluster_is_read_from_tf_config(monkeypatch):
