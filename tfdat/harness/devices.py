@@ -53,7 +53,7 @@ def environments(workers: int, threads: int = 1) -> list[dict[str, str]]:
     One thread each makes a result independent of the number of workers, and is the fastest use of the cores.
     """
     devices = gpus()
-    shared = _limits(threads)
+    shared = worker_environment(threads)
     if not devices:
         return [dict(shared) for _ in range(workers)]
     return [{**shared, "CUDA_VISIBLE_DEVICES": devices[i % len(devices)]} for i in range(workers)]
@@ -61,8 +61,9 @@ def environments(workers: int, threads: int = 1) -> list[dict[str, str]]:
 
 def shared_environment() -> dict[str, str]:
     """Environment variables of the one worker that has all devices of the machine for itself."""
-    return _limits(cores())
+    return worker_environment(cores())
 
 
-def _limits(threads: int) -> dict[str, str]:
+def worker_environment(threads: int = 1) -> dict[str, str]:
+    """Environment variables of any worker, whatever starts it; glibc reads its own when the process starts."""
     return {**{name: str(threads) for name in _THREADS}, **_KEEP_MEMORY, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfdat.harness.devices import worker_environment
 from tfdat.harness.tasks import Task
 from tfdat.harness.workers import ATTEMPTS, Event, Setup
 
@@ -57,11 +58,10 @@ class _Actors:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         self._count = workers or gpus or int(resources.get("CPU", 1))
-        limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
         self._performer = ray.remote(
             num_cpus=1,
             num_gpus=1 if gpus else 0,
-            runtime_env={"env_vars": {**limits, "OPENBLAS_NUM_THREADS": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}},
+            runtime_env={"env_vars": worker_environment()},
         )(_Performer)
 
     def run(self, tasks: Sequence[Task]) -> dict[Task, str]:
