@@ -55,11 +55,13 @@ def _context(run: RunData) -> dict[str, Any]:
     config = _config(results)
     papers, own = with_papers(results), within_run(results)
     banner = tables.synthetic_line(results)
+    kind = banner.split(":")[0] if banner else ""
     return {
         "name": run.root.resolve().name,
         "results": results,
         "banner": banner,
-        "kind": banner.split(":")[0] if banner else "",
+        "kind": kind,
+        "of_kind": f": {kind}" if kind else "",
         "papers": papers,
         "own": own,
         "summary": summary(results, papers, own),
