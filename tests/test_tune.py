@@ -2,86 +2,21 @@
 
 import csv
 import itertools
-import json
-import subprocess
-import sys
-import time
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from small import small_interactions
+from sweeps import BASE, SOUND, WHOLE, by_rate, collapsed_above, diverged_above, recorded, sweep
 
-from tfdat import tune
 from tfdat.config import Config
 from tfdat.config.overrides import get, with_values
 from tfdat.data.split import split_rows
-from tfdat.faces import run_face
-from tfdat.harness.trained import DivergedError
 from tfdat.presets import preset
-from tfdat.tuning.processes import role
 from tfdat.tuning.record import Trial, best, ranked
 from tfdat.tuning.scoring import Scorer
-from tfdat.tuning.space import FIXED, SPACE, Options, Range, describe, settings_of, without
-from tfdat.tuning.sweep import Budget, Sweep, run_sweep
-
-WHOLE = {
-    "sampling.user_fraction": 1.0,
-    "sampling.replacement": False,
-    "sampling.min_user": 3,
-    "sampling.min_item": 1,
-    "sampling.interactions": None,
-}
-BASE = with_values(Config(), {**FIXED, **WHOLE, "training.epochs": 2})
-SOUND = {"hr@50": 0.1, "hr@100": 0.2, "mrr_x10": 0.3, "epochs": 2.0, "best_epoch": 1.0, "collapsed": 0.0}
-
-
-def by_rate(config):
-    """A made-up score that depends on the learning rate alone."""
-    return {**SOUND, "hr@100": 1 / (1 + abs(np.log(config.training.learning_rate / 0.003)))}
-
-
-def collapsed_above(rate):
-    def score(config):
-        collapsed = config.training.learning_rate > rate
-        return {**SOUND, "hr@100": 1.0, "collapsed": 1.0} if collapsed else by_rate(config)
-
-    return score
-
-
-def diverged_above(rate):
-    def score(config):
-        if config.training.learning_rate > rate:
-            raise DivergedError("loss not finite in epoch 1")
-        return by_rate(config)
-
-    return score
-
-
-@pytest.fixture
-def scored_by(monkeypatch):
-    def use(score):
-        monkeypatch.setattr(Scorer, "__call__", lambda self, config: score(config))
-
-    return use
-
-
-def sweep(**changes):
-    values = {
-        "data": small_interactions(),
-        "base": BASE,
-        "space": SPACE,
-        "algorithm": "random",
-        "objective": "hr@100",
-        "replicates": 1,
-        "seed": 3,
-    }
-    return Sweep(**{**values, **changes})
-
-
-def recorded(folder):
-    return json.loads((folder / "sweep.json").read_text())["trials"]
+from tfdat.tuning.space import SPACE, Options, Range, describe, settings_of, without
+from tfdat.tuning.sweep import Budget, run_sweep
 
 
 class TestSpace:
@@ -340,143 +275,3 @@ class TestRecord:
         assert all(dimension.name in lines[1] for dimension in SPACE)
         text = "".join(ElementTree.parse(tmp_path / "sweep.svg").getroot().itertext())
         assert all(dimension.name in text for dimension in SPACE)
-
-
-class TestProcesses:
-    def test_the_part_of_a_process(self, monkeypatch):
-        assert role() == "alone"
-        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-        with pytest.raises(ValueError, match="Missing: KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_PORT"):
-            role()
-        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
-        monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-        assert role() == "chief"
-        monkeypatch.setenv("KERASTUNER_TUNER_ID", "any")
-        assert role() == "worker"
-
-    def test_two_processes_share_one_sweep(self, tmp_path):
-        write_csv(tmp_path / "small.csv")
-        done = run_tune(tmp_path, "--workers", "2", "--trials", "4", "--out", str(tmp_path / "out"))
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("hr@100") == 4
-        said = (done.stdout + done.stderr).splitlines()
-        assert not {"cross_entropy", "sampled_softmax", "popularity"} & set(said)  # KerasTuner's debugging
-        trials = recorded(tmp_path / "out")
-        assert sorted(trial["number"] for trial in trials) == [0, 1, 2, 3]
-        assert {trial["status"] for trial in trials} == {"sound"}
-        assert len({json.dumps(trial["values"], sort_keys=True) for trial in trials}) == 4
-        assert all((tmp_path / "out" / "keras_tuner" / f"worker-{n}.json").is_file() for n in (0, 1))
-        again = run_tune(tmp_path, "--trials", "4", "--out", str(tmp_path / "out"))
-        assert again.returncode == 0
-        assert "trial" not in again.stderr
-        assert recorded(tmp_path / "out") == trials
-
-    def test_a_trial_that_kills_its_process_twice_is_left_out(self, tmp_path, scored_by):
-        scored_by(by_rate)
-        code = (
-            "import contextlib, os, pathlib, sys\n"
-            "sys.path.insert(0, sys.argv[1])\n"
-            "import test_tune\n"
-            "from tfdat.tuning.scoring import Scorer\n"
-            "def score(self, config):\n"
-            "    deadly, own = pathlib.Path(sys.argv[2]), str(config.training.learning_rate)\n"
-            "    with contextlib.suppress(FileExistsError), deadly.open('x') as file: file.write(own)\n"
-            "    if deadly.read_text() == own: os._exit(9)\n"
-            "    return test_tune.by_rate(config)\n"
-            "Scorer.__call__ = score\n"
-            "test_tune.run_sweep(test_tune.sweep(), test_tune.Budget(3), pathlib.Path(sys.argv[3]))\n"
-        )
-        folder, here = tmp_path / "sweep", str(Path(__file__).parent)
-        command = [sys.executable, "-c", code, here, str(tmp_path / "deadly"), str(folder)]
-        trials = run_sweep(sweep(), Budget(3), folder, workers=2, command=command)
-        assert [trial.status for trial in trials] == ["sound", "sound", "failed"]
-        assert trials[-1].reason == "its process ended twice, at last with exit code 9"
-
-    def test_workers_end_with_the_process_that_started_them(self, tmp_path):
-        write_csv(tmp_path / "small.csv")
-        arguments = ("--workers", "1", "--trials", "100000", "--out", str(tmp_path / "out"))
-        code = (
-            "import subprocess, sys, time; from tfdat.tuning.processes import _Team;"
-            "team = _Team(sys.argv[1:], {'KERASTUNER_ORACLE_IP': '127.0.0.1', 'KERASTUNER_ORACLE_PORT': '9'}, 1);"
-            "print(team._running['worker-0'].pid, flush=True); time.sleep(600)"
-        )
-        parent = subprocess.Popen(
-            [sys.executable, "-c", code, *tune_command(tmp_path, *arguments)], stdout=subprocess.PIPE, text=True
-        )
-        worker = int(parent.stdout.readline())
-        time.sleep(1)
-        assert alive(worker)
-        parent.kill()
-        parent.wait()
-        deadline = time.monotonic() + 120
-        while alive(worker) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert not alive(worker)
-
-    def test_a_worker_that_cannot_start_is_an_error(self, tmp_path, scored_by):
-        scored_by(by_rate)
-        command = [sys.executable, "-c", "raise SystemExit(3)"]
-        with pytest.raises(ValueError, match="exit code 3 before it had a trial"):
-            run_sweep(sweep(), Budget(3), tmp_path, workers=2, command=command)
-
-
-class TestCommandLine:
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["--trials", "0"], "--trials should be a positive integer. Received: 0."),
-            (["--hours", "0"], "--hours should be above 0. Received: 0."),
-            (["--algorithm", "grid"], "invalid choice: 'grid'"),
-            (["--set", "training.validation=random_pairs"], "val_hr` needs a validation item"),
-            (["--set", "features.user_statistics=all_reviews", "--data", "small.csv"], "user_statistics=train"),
-            (["--data", "absent.csv"], "absent.csv"),
-            (["--data", "small.csv", "--set", "sampling.interactions=9,10"], "never 9 to 10"),
-        ],
-    )
-    def test_errors_are_one_line(self, tmp_path, monkeypatch, capsys, arguments, message):
-        monkeypatch.chdir(tmp_path)
-        write_csv(tmp_path / "small.csv")
-        assert run_face(tune.main, arguments) == 2
-        found = capsys.readouterr().err
-        assert message in found
-        assert len(found.splitlines()) == 1
-
-    def test_an_interruption_says_how_to_go_on(self, tmp_path, monkeypatch, capsys):
-        def interrupted(*_):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr("tfdat.tuning.sweep.run_sweep", interrupted)
-        write_csv(tmp_path / "small.csv")
-        assert tune.main(["--data", str(tmp_path / "small.csv"), "--out", str(tmp_path / "out")]) == 130
-        assert f"The trials so far are in {tmp_path / 'out'}" in capsys.readouterr().err
-
-    def test_the_space_is_listed(self, capsys):
-        assert tune.main(["--space", "--set", "model.embedding_dim=64"]) == 0
-        listed = capsys.readouterr().out
-        assert "training.learning_rate: 0.001 to 0.04, log" in listed
-        assert "model.embedding_dim" not in listed
-
-
-def write_csv(path):
-    data = small_interactions(num_users=80)
-    lines = ["user_id,item_id,timestamp"]
-    lines += [f"{u},{i},{t}" for u, i, t in zip(data.user, data.item, data.timestamp, strict=True)]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def run_tune(folder, *arguments):
-    return subprocess.run(tune_command(folder, *arguments), capture_output=True, text=True, timeout=400, check=False)
-
-
-def tune_command(folder, *arguments):
-    settings = ("user_fraction=1", "interactions=none", "min_item=1")
-    command = [sys.executable, "-m", "tfdat.tune", "--data", str(folder / "small.csv"), "--replicates", "1"]
-    command += [part for setting in settings for part in ("--set", f"sampling.{setting}")]
-    return [*command, "--set", "training.epochs=1", *arguments]
