@@ -6,7 +6,7 @@
 Method. Everything runs in processes of its own, one after the other, on an otherwise idle machine; the raw files are
 read once before, so that they come from the page cache as far as it goes, and the disk is not what is measured.
 
-- reading: `amazon_books.tables.read_reviews` on the review file: decompression, parsing, checking, coding, columns.
+- reading: `amazon_books.raw.tables.read_reviews` on the review file: decompression, parsing, checking, coding, columns.
   Lines a second of wall time, all cores, with the start of the processes. The best of `--repeats`, and the median.
 - build: `tfds build --config final` into an empty folder, from the start of the command to its end.
 - load: `tfdat.data.loading.load("amazon_books/final")` in a new process, imports included, once with TFDS (which leaves
@@ -35,7 +35,7 @@ from amazon_books.choices import Choices
 
 PACKAGE = Path(releases.__file__).parent
 READ = (
-    "import sys, time, pathlib; from amazon_books.tables import read_reviews; start = time.perf_counter(); "
+    "import sys, time, pathlib; from amazon_books.raw.tables import read_reviews; start = time.perf_counter(); "
     "reviews = read_reviews(pathlib.Path(sys.argv[1])); seconds = time.perf_counter() - start; "
     "print(reviews.counts.read / seconds, reviews.counts.read)"
 )

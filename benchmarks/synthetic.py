@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 from amazon_books import synthetic
-from amazon_books import synthetic_catalogue as books
-from amazon_books.synthetic_reviews import Reviews, make_reviews
-from amazon_books.synthetic_shape import make_shape
+from amazon_books.synthetic import catalogue as books
+from amazon_books.synthetic.reviews import Reviews, make_reviews
+from amazon_books.synthetic.shape import make_shape
 from numpy.typing import NDArray
 
 from tfdat.kcore import k_core

@@ -6,6 +6,6 @@ import pytest
 @pytest.fixture
 def scored_by(monkeypatch):
     def use(score):
-        monkeypatch.setattr("tfdat.tuning.scoring.Scorer.__call__", lambda self, config: score(config))
+        monkeypatch.setattr("tfdat.tune.scoring.Scorer.__call__", lambda self, config: score(config))
 
     return use

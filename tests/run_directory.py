@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfdat.analysis.summary import summarize
 from tfdat.config import Config
 from tfdat.config.overrides import to_dict, with_values
+from tfdat.statistics.summary import summarize
 
 ITEMS = 900
 USERS = 300

@@ -7,9 +7,9 @@ from small import small_interactions
 
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
-from tfdat.harness.trained import DivergedError
-from tfdat.tuning.space import FIXED, SPACE
-from tfdat.tuning.sweep import Sweep
+from tfdat.frameworks.trained import DivergedError
+from tfdat.tune.space import FIXED, SPACE
+from tfdat.tune.sweep import Sweep
 
 WHOLE = {
     "sampling.user_fraction": 1.0,

@@ -9,7 +9,7 @@ from tfdat.config.overrides import with_values
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.replicate import build_replicate
 from tfdat.data.seeds import Randomness
-from tfdat.harness.batches import EpochBatches, batches, steps
+from tfdat.frameworks.batches import EpochBatches, batches, steps
 
 DATA = small_interactions()
 CONFIG = with_values(Config(), SMALL_SETTINGS)

@@ -24,7 +24,7 @@ import tensorflow_datasets as tfds  # isort: skip
 from amazon_books import croissant, download, releases  # isort: skip
 from amazon_books.amazon_books_dataset_builder import AmazonBooksConfig, Builder  # isort: skip
 from amazon_books.flat import flat  # isort: skip
-from amazon_books.table1 import table1  # isort: skip
+from amazon_books.build.table1 import table1  # isort: skip
 
 FOLDER = Path(croissant.__file__).parent
 

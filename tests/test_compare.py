@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_directory import write_run
 
-from tfdat.analysis.comparisons import with_papers, with_run, within_run
-from tfdat.analysis.published import METRICS, published
-from tfdat.analysis.results import Metric, Results, parse
-from tfdat.analysis.verdicts import Comparison, judge
+from tfdat.cli import run_face
 from tfdat.compare import main
-from tfdat.faces import run_face
+from tfdat.statistics.comparisons import with_papers, with_run, within_run
+from tfdat.statistics.published import METRICS, published
+from tfdat.statistics.results_file import Metric, Results, parse
+from tfdat.statistics.verdicts import Comparison, judge
 
 
 def metric(values: Any) -> Metric:

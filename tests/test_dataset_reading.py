@@ -12,11 +12,11 @@ from typing import Any
 import amazon_files as files
 import numpy as np
 import pytest
-from amazon_books import gzip_lines, tables
-from amazon_books.gzip_lines import MAX_LINE, GzipLines
-from amazon_books.raw_formats import Rejection, Review, parse_review
-from amazon_books.review_columns import ReviewPart, parse_blocks
-from amazon_books.tables import LineCounts, read_items, read_reviews
+from amazon_books.raw import gzip_lines, tables
+from amazon_books.raw.formats import Rejection, Review, parse_review
+from amazon_books.raw.gzip_lines import MAX_LINE, GzipLines
+from amazon_books.raw.review_columns import ReviewPart, parse_blocks
+from amazon_books.raw.tables import LineCounts, read_items, read_reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -310,7 +310,7 @@ def test_no_real_line_is_lost() -> None:
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows lie beside the checkout only")
 def test_every_real_metadata_line_is_a_literal() -> None:
-    from amazon_books.raw_formats import Item, parse_item_2014
+    from amazon_books.raw.formats import Item, parse_item_2014
 
     lines, reader = lines_of(REAL / "meta_Digital_Music.json.gz", allow_truncated=True)
     assert reader.lines == 7_419

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from small import small_interactions
 
-from tfdat.analysis.results import Metric
-from tfdat.analysis.tables import format_metric
 from tfdat.backend import tf
 from tfdat.config import Config
 from tfdat.config.overrides import decision_fields, get, with_values
@@ -19,9 +17,11 @@ from tfdat.data.replicate import build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
-from tfdat.harness.batches import EpochBatches
+from tfdat.frameworks.batches import EpochBatches
+from tfdat.frameworks.keras_fit import compiled_model, fit
 from tfdat.harness.tasks import Laboratory
-from tfdat.harness.training import compiled_model, fit
+from tfdat.statistics.results_file import Metric
+from tfdat.statistics.text import format_metric
 
 
 def with_repeats(data):
@@ -251,8 +251,8 @@ def test_unpaired_variants_have_draws_of_their_own():
 
 
 def test_the_equivalence_margin_decides_the_verdict():
-    from tfdat.analysis.comparisons import margin_share
-    from tfdat.analysis.results import parse
+    from tfdat.statistics.comparisons import margin_share
+    from tfdat.statistics.results_file import parse
 
     metrics = {"hr@50": {"values": [0.5, 0.51]}}
     document = {"framework": "x", "variants": {"dat": {"metrics": metrics}}}

@@ -14,17 +14,17 @@ import pytest
 from runs import settings, train, write_csv
 from small import SMALL_SETTINGS, small_interactions
 
+from tfdat.cli import run_face
 from tfdat.config import Config
 from tfdat.config.overrides import from_dict, with_values
+from tfdat.config.variants import apply_variant
 from tfdat.data.loading import load
-from tfdat.faces import run_face
-from tfdat.harness.batches import EpochBatches
-from tfdat.harness.events import EventWriter
-from tfdat.harness.export import README, export_replicates
-from tfdat.harness.initial_weights import initial_weights
-from tfdat.harness.run_directory import RunSettings, describe
+from tfdat.frameworks.batches import EpochBatches
+from tfdat.frameworks.events import EventWriter
+from tfdat.frameworks.initial_weights import initial_weights
+from tfdat.harness.directory import RunSettings, describe
+from tfdat.harness.replicate_files import README, export_replicates
 from tfdat.harness.tasks import Laboratory
-from tfdat.harness.variants import apply_variant
 from tfdat.train import main
 
 DATA = small_interactions()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfdat.analysis.ledger import as_text, ledger, markdown
 from tfdat.config import Config
-from tfdat.config.overrides import DecisionField, apply_assignments, decision_fields, get, with_values
+from tfdat.config.overrides import DecisionField, apply_assignments, as_text, decision_fields, get, with_values
 from tfdat.data.loading import dataset_decisions
 from tfdat.presets import PRESETS
+from tfdat.report.ledger import ledger, markdown
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "ledger.md"
 
 
 def test_the_document_is_current() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == markdown(), "python -m tfdat.analysis.ledger > docs/ledger.md"
+    assert DOCUMENT.read_text(encoding="utf-8") == markdown(), "python -m tfdat.report.ledger > docs/ledger.md"
 
 
 def test_every_setting_stands_in_it_once_and_every_decision_has_a_row() -> None:

@@ -12,7 +12,8 @@ import amazon_files as files
 import numpy as np
 import polars as pl
 import pytest
-from amazon_books import configs, pipeline, releases
+from amazon_books import configs, releases
+from amazon_books.build import pipeline
 from amazon_books.choices import Choices
 from hypothesis import given, settings
 from hypothesis import strategies as st

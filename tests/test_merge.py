@@ -11,10 +11,11 @@ from random import Random
 import amazon_files as files
 import numpy as np
 import pytest
-from amazon_books import merge, pipeline, releases, table1
+from amazon_books import releases
+from amazon_books.build import merge, pipeline, table1
 from amazon_books.choices import Choices, decisions, fingerprint
 from amazon_books.configs import CONFIGS
-from amazon_books.tables import Items, LineCounts, Reviews
+from amazon_books.raw.tables import Items, LineCounts, Reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

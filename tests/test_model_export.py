@@ -10,7 +10,7 @@ from model_batches import NUM_ITEMS, NUM_USERS, tiny_config, tiny_features
 
 from tfdat.backend import tf
 from tfdat.model.dat import build_dat
-from tfdat.model.export import Recommender, export_recommender
+from tfdat.model.serving import Recommender, export_recommender
 
 K = 5
 USERS = np.array([f"U{u:03d}" for u in range(NUM_USERS)])

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfdat.backend import keras, tf
-from tfdat.model.alignment import CategoryAlignment, first_occurrences
-from tfdat.model.mimic import AdaptiveMimic
-from tfdat.model.prediction import SampledSoftmax, Score, cross_entropy
+from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
+from tfdat.model.losses.mimic import AdaptiveMimic
+from tfdat.model.losses.prediction import SampledSoftmax, Score, cross_entropy
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}
 NOISE = 1e-9  # of a central difference

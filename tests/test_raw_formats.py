@@ -7,9 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from amazon_books.gzip_lines import MAX_LINE
-from amazon_books.literals import MAX_DEPTH, MAX_LENGTH, parse_literal
-from amazon_books.raw_formats import (
+from amazon_books.raw.formats import (
     ITEM_PARSERS,
     Item,
     Rejection,
@@ -20,6 +18,8 @@ from amazon_books.raw_formats import (
     parse_item_2023,
     parse_review,
 )
+from amazon_books.raw.gzip_lines import MAX_LINE
+from amazon_books.raw.literals import MAX_DEPTH, MAX_LENGTH, parse_literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -16,14 +16,14 @@ import pytest
 from chromium import BROWSER, Page, page
 from run_directory import HOSTILE, STEPS, write_run
 
-from tfdat.analysis.page import command
-from tfdat.analysis.results import read
-from tfdat.analysis.run_data import read_run
+from tfdat.cli import run_face
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, from_dict
-from tfdat.faces import run_face
 from tfdat.presets import preset
-from tfdat.report import main, write_report
+from tfdat.report.__main__ import main, write_report
+from tfdat.report.page import command
+from tfdat.report.run_data import read_run
+from tfdat.statistics.results_file import read
 
 SECTIONS = ("verdict", "data", "results", "replicates", "losses", "ranks", "popularity", "factorial", "covariances")
 FIGURES = 3 + 6 + 2 + 1 + 4

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from run_directory import ITEMS
 
-from tfdat.analysis import curves
-from tfdat.analysis.factorial import two_by_two
-from tfdat.analysis.results import parse
-from tfdat.analysis.run_data import Record
+from tfdat.report import curves
+from tfdat.report.run_data import Record
+from tfdat.statistics.factorial import two_by_two
+from tfdat.statistics.results_file import parse
 
 
 def record(**arrays: Any) -> Record:

@@ -13,10 +13,10 @@ from small import SMALL_SETTINGS, small_interactions
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.harness.devices import environments, gpus
+from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.harness.files import read_json, remove_leftovers, replacing, write_arrays, write_json
-from tfdat.harness.merging import merge
+from tfdat.harness.merge import merge
 from tfdat.harness.record import Record, collapse_reasons
-from tfdat.harness.run_directory import RunDirectory, RunSettings, describe
 from tfdat.harness.strategies import choose, cluster, writes_results
 
 CONFIG = with_values(Config(), SMALL_SETTINGS)

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from small import SMALL_SETTINGS, small_interactions
 
-from tfdat import sensitivity
-from tfdat.analysis.sensitivity import (
+from tfdat.cli import run_face
+from tfdat.config import Config
+from tfdat.config.overrides import apply_assignments, decision_fields, differences, with_values
+from tfdat.evaluation.metrics import headline
+from tfdat.evaluation.ranking import Ranks
+from tfdat.harness.directory import RunDirectory, RunSettings, describe
+from tfdat.harness.run import Plan, run
+from tfdat.sensitivity import __main__ as sensitivity
+from tfdat.sensitivity.effects import (
     METRICS,
     Effect,
     Switched,
@@ -22,17 +29,10 @@ from tfdat.analysis.sensitivity import (
     largest_first,
     table,
 )
-from tfdat.analysis.sensitivity_plot import draw
-from tfdat.analysis.statistics import paired
-from tfdat.config import Config
-from tfdat.config.overrides import apply_assignments, decision_fields, differences, with_values
-from tfdat.evaluation.metrics import headline
-from tfdat.evaluation.ranking import Ranks
-from tfdat.faces import run_face
-from tfdat.harness.run_directory import RunDirectory, RunSettings, describe
-from tfdat.harness.runner import Plan, run
-from tfdat.tuning.switches import switches
-from tfdat.tuning.switching import run_switches
+from tfdat.sensitivity.plot import draw
+from tfdat.sensitivity.run import run_switches
+from tfdat.sensitivity.switches import switches
+from tfdat.statistics.tests import paired
 
 CONFIG = with_values(Config(), {**SMALL_SETTINGS, "training.epochs": 1})
 

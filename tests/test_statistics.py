@@ -12,9 +12,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind, ttost_paired
 
-from tfdat.analysis.published import METRICS, PublishedResult, published
-from tfdat.analysis.statistics import Sample, holm, one_sample, paired, paired_bootstrap, tost, welch
-from tfdat.analysis.summary import summarize
+from tfdat.statistics.published import METRICS, PublishedResult, published
+from tfdat.statistics.summary import summarize
+from tfdat.statistics.tests import Sample, holm, one_sample, paired, paired_bootstrap, tost, welch
 
 values = st.lists(st.floats(0.001, 1.0), min_size=3, max_size=40).filter(lambda xs: np.std(xs) > 1e-4)
 

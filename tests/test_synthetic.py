@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amazon_books import pipeline, raw_formats, releases, synthetic
+from amazon_books import releases
+from amazon_books.build import pipeline
 from amazon_books.choices import Choices
-from amazon_books.synthetic_names import CATEGORIES
-from amazon_books.synthetic_shape import full_degrees, make_shape
+from amazon_books.raw import formats as raw_formats
+from amazon_books.synthetic import files as synthetic
+from amazon_books.synthetic.names import CATEGORIES
+from amazon_books.synthetic.shape import full_degrees, make_shape
 from numpy.typing import NDArray
 
 SCALE = 0.01

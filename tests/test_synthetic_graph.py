@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from amazon_books import synthetic
-from amazon_books.synthetic_catalogue import CALIBRATION, make_catalogue
-from amazon_books.synthetic_graph import Line, draw_items, trade_repeats
-from amazon_books.synthetic_reviews import Reviews, make_reviews
-from amazon_books.synthetic_shape import generator, make_shape
+from amazon_books.synthetic.catalogue import CALIBRATION, make_catalogue
+from amazon_books.synthetic.graph import Line, draw_items, trade_repeats
+from amazon_books.synthetic.reviews import Reviews, make_reviews
+from amazon_books.synthetic.shape import generator, make_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from implicit.nearest_neighbours import CosineRecommender

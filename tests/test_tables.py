@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from run_directory import write_run
 
-from tfdat.analysis.published import DATASETS, METRICS, NOTES, RESULTS, published
-from tfdat.analysis.results import parse, read
-from tfdat.analysis.summary import summarize
-from tfdat.analysis.tables import results_table
+from tfdat.statistics.published import DATASETS, METRICS, NOTES, RESULTS, published
+from tfdat.statistics.results_file import parse, read
+from tfdat.statistics.summary import summarize
+from tfdat.statistics.text import results_table
 
 Document = dict[str, Any]
 

@@ -17,18 +17,18 @@ torch = pytest.importorskip("torch")
 from tfdat import torch_twin  # noqa: E402
 from tfdat.backend import tf  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
+from tfdat.config.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
+from tfdat.frameworks.batches import EpochBatches, batches  # noqa: E402
+from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
+from tfdat.frameworks.torch_twin.model import normalize  # noqa: E402
+from tfdat.frameworks.torch_twin.optimizers import RowAdam, make_optimizers  # noqa: E402
+from tfdat.frameworks.torch_twin.training import build_twin  # noqa: E402
+from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
+from tfdat.frameworks.trained import DivergedError  # noqa: E402
 from tfdat.harness import training as keras_training  # noqa: E402
-from tfdat.harness.batches import EpochBatches, batches  # noqa: E402
-from tfdat.harness.trained import DivergedError  # noqa: E402
-from tfdat.harness.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.presets import preset  # noqa: E402
-from tfdat.torch_twin.losses import Losses  # noqa: E402
-from tfdat.torch_twin.model import normalize  # noqa: E402
-from tfdat.torch_twin.optimizers import RowAdam, make_optimizers  # noqa: E402
-from tfdat.torch_twin.training import build_twin  # noqa: E402
-from tfdat.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
 
 
 class Both:
@@ -327,7 +327,7 @@ def test_weights_that_do_not_fit_are_refused():
 
 def test_importing_the_twin_imports_neither_torch_nor_tensorflow():
     code = (
-        "import sys, tfdat.torch_twin, tfdat.harness.tasks, tfdat.harness.events; "
+        "import sys, tfdat.frameworks.torch_twin, tfdat.harness.tasks, tfdat.frameworks.events; "
         "print([n for n in ('torch', 'tensorflow') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

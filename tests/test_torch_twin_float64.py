@@ -13,17 +13,17 @@ torch = pytest.importorskip("torch")
 
 from tfdat.backend import keras, tf  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
+from tfdat.config.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
+from tfdat.frameworks.batches import EpochBatches, batches  # noqa: E402
+from tfdat.frameworks.torch_twin import training as twin_training  # noqa: E402
+from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
+from tfdat.frameworks.torch_twin.model import TwinDAT  # noqa: E402
+from tfdat.frameworks.torch_twin.optimizers import make_optimizers  # noqa: E402
+from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays  # noqa: E402
 from tfdat.harness import training as keras_training  # noqa: E402
-from tfdat.harness.batches import EpochBatches, batches  # noqa: E402
-from tfdat.harness.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.presets import PRESETS, preset  # noqa: E402
-from tfdat.torch_twin import training as twin_training  # noqa: E402
-from tfdat.torch_twin.losses import Losses  # noqa: E402
-from tfdat.torch_twin.model import TwinDAT  # noqa: E402
-from tfdat.torch_twin.optimizers import make_optimizers  # noqa: E402
-from tfdat.torch_twin.weights import load_weights, named_arrays  # noqa: E402
 
 CASES = pytest.mark.parametrize(
     ("preset_name", "variant"), [(name, variant) for name in PRESETS for variant in VARIANTS]

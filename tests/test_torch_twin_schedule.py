@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from tfdat.backend import keras  # noqa: E402
-from tfdat.torch_twin.schedule import EarlyStopping, Plateau  # noqa: E402
+from tfdat.frameworks.torch_twin.schedule import EarlyStopping, Plateau  # noqa: E402
 
 LOSSES = st.lists(st.sampled_from([0.5, 0.6, 0.60001, 0.7, 1.0]), min_size=1, max_size=25)
 

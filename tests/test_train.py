@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from runs import contents, settings, train, write_csv
 
-from tfdat.analysis.results import read
-from tfdat.faces import run_face
+from tfdat.cli import run_face
+from tfdat.statistics.results_file import read
 from tfdat.train import decisions_text, main
 
 
@@ -220,7 +220,7 @@ def test_a_file_without_item_id(tmp_path, capsys, monkeypatch):
 
 def test_keras_3_imported_before_is_one_line():
     code = (
-        "import os; os.environ['TF_USE_LEGACY_KERAS'] = '0'; import tensorflow, sys; from tfdat.faces import run_face\n"
+        "import os; os.environ['TF_USE_LEGACY_KERAS'] = '0'; import tensorflow, sys; from tfdat.cli import run_face\n"
         "def main(argv):\n    import tfdat.backend\n    return 0\n"
         "sys.exit(run_face(main, []))"
     )

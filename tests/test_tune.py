@@ -13,10 +13,10 @@ from tfdat.config import Config
 from tfdat.config.overrides import get, with_values
 from tfdat.data.split import split_rows
 from tfdat.presets import preset
-from tfdat.tuning.record import Trial, best, ranked
-from tfdat.tuning.scoring import Scorer
-from tfdat.tuning.space import SPACE, Options, Range, describe, settings_of, without
-from tfdat.tuning.sweep import Budget, run_sweep
+from tfdat.tune.scoring import Scorer
+from tfdat.tune.space import SPACE, Options, Range, describe, settings_of, without
+from tfdat.tune.sweep import Budget, run_sweep
+from tfdat.tune.trials import Trial, best, ranked
 
 
 class TestSpace:

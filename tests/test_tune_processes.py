@@ -10,10 +10,10 @@ import pytest
 from small import small_interactions
 from sweeps import by_rate, recorded, sweep
 
-from tfdat import tune
-from tfdat.faces import run_face
-from tfdat.tuning.processes import role
-from tfdat.tuning.sweep import Budget, run_sweep
+from tfdat.cli import run_face
+from tfdat.tune import __main__ as tune
+from tfdat.tune.processes import role
+from tfdat.tune.sweep import Budget, run_sweep
 
 
 class TestProcesses:
@@ -51,8 +51,8 @@ class TestProcesses:
             "import contextlib, os, pathlib, sys\n"
             "sys.path.insert(0, sys.argv[1])\n"
             "import sweeps\n"
-            "from tfdat.tuning.scoring import Scorer\n"
-            "from tfdat.tuning.sweep import Budget, run_sweep\n"
+            "from tfdat.tune.scoring import Scorer\n"
+            "from tfdat.tune.sweep import Budget, run_sweep\n"
             "def score(self, config):\n"
             "    deadly, own = pathlib.Path(sys.argv[2]), str(config.training.learning_rate)\n"
             "    with contextlib.suppress(FileExistsError), deadly.open('x') as file: file.write(own)\n"
@@ -71,7 +71,7 @@ class TestProcesses:
         write_csv(tmp_path / "small.csv")
         arguments = ("--workers", "1", "--trials", "100000", "--out", str(tmp_path / "out"))
         code = (
-            "import subprocess, sys, time; from tfdat.tuning.processes import _Team;"
+            "import subprocess, sys, time; from tfdat.tune.processes import _Team;"
             "team = _Team(sys.argv[1:], {'KERASTUNER_ORACLE_IP': '127.0.0.1', 'KERASTUNER_ORACLE_PORT': '9'}, 1);"
             "print(team._running['worker-0'].pid, flush=True); time.sleep(600)"
         )
@@ -120,7 +120,7 @@ class TestCommandLine:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("tfdat.tuning.sweep.run_sweep", interrupted)
+        monkeypatch.setattr("tfdat.tune.sweep.run_sweep", interrupted)
         write_csv(tmp_path / "small.csv")
         assert tune.main(["--data", str(tmp_path / "small.csv"), "--out", str(tmp_path / "out")]) == 130
         assert f"The trials so far are in {tmp_path / 'out'}" in capsys.readouterr().err

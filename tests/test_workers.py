@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tfdat.harness.pool import run_tasks
 from tfdat.harness.tasks import Task
-from tfdat.harness.workers import run_tasks
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from small import small_interactions
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.replicate import Replicate
 from tfdat.evaluation.ranking import rank_vectors, select_rows
-from tfdat.harness.trained import Trained
+from tfdat.frameworks.trained import Trained
 
 STEPS = 100
 WHOLE = {

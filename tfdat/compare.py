@@ -13,11 +13,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tfdat.analysis.comparisons import margin_share, with_papers, with_run, within_run
-from tfdat.analysis.results import Results, read
-from tfdat.analysis.tables import comparison_table, results_table
-from tfdat.analysis.verdicts import Comparison, row, to_json
-from tfdat.faces import Parser, run_face
+from tfdat.cli import Parser, run_face
+from tfdat.statistics.comparisons import margin_share, with_papers, with_run, within_run
+from tfdat.statistics.results_file import Results, read
+from tfdat.statistics.text import comparison_table, results_table
+from tfdat.statistics.verdicts import Comparison, row, to_json
 
 _EPILOG = """\
 examples:

@@ -8,34 +8,27 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfdat import __version__
-from tfdat.analysis import results as stored
-from tfdat.analysis.tables import results_table
+from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
 from tfdat.config import Config
-from tfdat.config.overrides import apply_assignments, decision_fields, differences
+from tfdat.config.overrides import decision_fields, differences
+from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP, load
 from tfdat.evaluation.baselines import BASELINES, check_baselines
-from tfdat.faces import INTERRUPTED, HelpFormatter, Parser, run_face
+from tfdat.frameworks.torch_twin import require_torch
 from tfdat.harness.devices import gpus
-from tfdat.harness.merging import merge
-from tfdat.harness.run_directory import RunSettings, describe
-from tfdat.harness.runner import Outcome, Plan, check_variants, run
+from tfdat.harness.directory import RunSettings, describe
+from tfdat.harness.merge import merge
+from tfdat.harness.run import Outcome, Plan, check_variants, run
 from tfdat.harness.strategies import STRATEGIES, Strategy, choose, cluster
 from tfdat.harness.tasks import Laboratory
-from tfdat.harness.variants import VARIANTS
-from tfdat.presets import PRESETS, preset
-from tfdat.torch_twin import require_torch
-
-DEFAULT_DATA = "amazon_books/synthetic"
-
-SMALL_DATA_SETTINGS: Mapping[str, Sequence[str]] = {
-    DEFAULT_DATA: ("sampling.user_fraction=1.0", "sampling.interactions=none"),
-}
-"""Settings that the small synthetic set needs, since 3.5 % of its users are too few; printed, and --set goes before."""
+from tfdat.presets import DEFAULT_DATA, PRESETS, resolve
+from tfdat.statistics import results_file as stored
+from tfdat.statistics.text import results_table
 
 _DESCRIPTION = f"""\
 Train the Dual Augmented Two-tower model (DAT) on bootstrap replicates and print its hit rates and MRR beside chance,
@@ -169,7 +162,7 @@ def wanted_strategy(framework: str, strategy: Strategy) -> Strategy:
 
 def export(interactions: Interactions, settings: RunSettings, plan: Plan, root: Path) -> int:
     """Writes the replicates of `plan` for other code."""
-    from tfdat.harness.export import export_replicates
+    from tfdat.harness.replicate_files import export_replicates
 
     laboratory = Laboratory(interactions, settings.config, settings.seed)
     for folder in export_replicates(laboratory, settings, plan.variants, plan.numbers, root):
@@ -212,18 +205,6 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
             print(f"  {task}: {reason}", file=sys.stderr)
         return 1
     return 0
-
-
-def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration of a run, and a sentence on each setting that the data set changes."""
-    chosen = preset(preset_name)
-    small = SMALL_DATA_SETTINGS.get(data, ())
-    adapted = apply_assignments(chosen, small)
-    changed = [
-        f"{data} is small, so {key} is {after} instead of {before}"
-        for key, (before, after) in differences(chosen, adapted).items()
-    ]
-    return apply_assignments(adapted, assignments), changed
 
 
 def default_out(arguments: argparse.Namespace, config: Config) -> Path:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from amazon_books import croissant, download, pipeline, provenance, releases
+from amazon_books import releases
+from amazon_books.build import croissant, download, pipeline, provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
 

@@ -10,9 +10,9 @@ import dataclasses
 
 from pydantic import ConfigDict
 
-from tfdat.config.assessment import AnalysisConfig, EvaluationConfig
 from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, SamplingConfig, SplitConfig
-from tfdat.config.learning import LossConfig, ModelConfig
+from tfdat.config.evaluation import AnalysisConfig, EvaluationConfig
+from tfdat.config.model import LossConfig, ModelConfig
 from tfdat.config.training import TrainingConfig
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from tfdat.config.decision import decision
+from tfdat.decisions import decision
 
 UserFeature = Literal["id", "reviews", "mean_rating", "helpful_votes"]
 ItemFeature = Literal["id", "category", "price"]

@@ -102,6 +102,13 @@ def differences(left: Config, right: Config) -> dict[str, tuple[Any, Any]]:
     return {a.key: (a.default, b.default) for a, b in pairs if a.default != b.default}
 
 
+def as_text(value: Any) -> str:
+    """A value as `--set` takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(as_text, value)) or "none"
+    return "none" if value is None else str(value)
+
+
 def _validated(field: DecisionField, value: Any) -> Any:
     try:
         return TypeAdapter(field.annotation).validate_python(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
 
-from tfdat.config.decision import decision
+from tfdat.decisions import decision
 
 
 @dataclasses.dataclass(frozen=True)

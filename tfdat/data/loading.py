@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amazon_books import provenance, releases
+from amazon_books import releases
+from amazon_books.build import provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
 
@@ -64,7 +65,7 @@ def load(spec: str, data_dir: Path | None = None, manual_dir: Path | None = None
 
 
 def dataset_decisions() -> list[tuple[str, Any, Mapping[str, Any]]]:
-    """The dataset's decisions for the ledger: `(key, default, metadata)`, metadata as `tfdat.config.decision` has."""
+    """The dataset's decisions for the ledger: `(key, default, metadata)`, metadata as `tfdat.decisions` has."""
     return [(f"dataset.{field.name}", field.default, field.metadata) for field in dataclasses.fields(Choices)]
 
 

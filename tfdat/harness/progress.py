@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from tfdat.harness.workers import Event
+from tfdat.harness.pool import Event
 
 Mode = Literal["auto", "live", "plain", "quiet"]
 

@@ -12,7 +12,7 @@ from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors, select_rows
-from tfdat.harness.trained import Trained
+from tfdat.frameworks.trained import Trained
 
 COLLAPSED_SPREAD = 1e-3
 """A model whose users' scores (cosines) have a smaller mean standard deviation than this ranks noise."""

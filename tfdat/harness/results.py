@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfdat import __version__
-from tfdat.analysis.summary import summarize
 from tfdat.config.overrides import to_dict
+from tfdat.config.variants import VARIANTS
 from tfdat.evaluation.baselines import chance
+from tfdat.harness.directory import SCHEMA_VERSION, RunDirectory, RunSettings
 from tfdat.harness.files import write_json
-from tfdat.harness.run_directory import SCHEMA_VERSION, RunDirectory, RunSettings
-from tfdat.harness.variants import VARIANTS
+from tfdat.statistics.summary import summarize
 
 _DISTRIBUTIONS = {"tensorflow": "tensorflow", "torch": "torch"}
 

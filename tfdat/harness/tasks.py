@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfdat.config import Config
+from tfdat.config.variants import VARIANTS, apply_variant
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
+from tfdat.frameworks.trained import OnEpoch, Trained
+from tfdat.harness.directory import RunDirectory
 from tfdat.harness.record import Record, baseline_record, variant_record
-from tfdat.harness.run_directory import RunDirectory
-from tfdat.harness.trained import OnEpoch, Trained
-from tfdat.harness.variants import VARIANTS, apply_variant
 
 Trainer = Callable[[Replicate, Config, OnEpoch | None], Trained]
 
@@ -86,10 +86,10 @@ class Laboratory:
 
     def _trainer(self) -> Trainer:
         if self.framework == "torch":
-            from tfdat import torch_twin
+            from tfdat.frameworks import torch_twin
 
             return torch_twin.train
-        from tfdat.harness import training
+        from tfdat.frameworks import keras_fit as training
 
         return functools.partial(training.train, strategy=self._strategy)
 
@@ -103,7 +103,7 @@ def perform(
       laboratory: runs it.
       task: what to run.
       directory: where to store it; None in a process that only takes part (a further worker of a cluster).
-      on_epoch: see `tfdat.harness.trained.OnEpoch`.
+      on_epoch: see `tfdat.frameworks.trained.OnEpoch`.
     """
     if directory is None:
         laboratory.run(task, on_epoch)
@@ -113,7 +113,7 @@ def perform(
         return
     events = directory.events_path(task.method, task.number)
     shutil.rmtree(events, ignore_errors=True)
-    from tfdat.harness.events import EventWriter
+    from tfdat.frameworks.events import EventWriter
 
     with EventWriter(events) as writer:
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tfdat.data.columns import load_cached
 from tfdat.data.interactions import Interactions
+from tfdat.frameworks.trained import OnEpoch
 from tfdat.harness.devices import default_workers, environments
+from tfdat.harness.directory import RunDirectory, RunSettings
 from tfdat.harness.files import write_json
+from tfdat.harness.pool import Perform, run_tasks
 from tfdat.harness.progress import Progress
-from tfdat.harness.run_directory import RunDirectory, RunSettings
-from tfdat.harness.runner import Plan, shared_columns, summarize_run
+from tfdat.harness.run import Plan, shared_columns, summarize_run
 from tfdat.harness.tasks import Laboratory, Task, perform
-from tfdat.harness.trained import OnEpoch
-from tfdat.harness.workers import Perform, run_tasks
 
 Runs = Mapping[str, tuple[RunSettings, RunDirectory]]
 """Settings and directory of each run, by a name that tells it from the others in what is shown."""

@@ -13,7 +13,7 @@ from tfdat.backend import keras, tf, tfrs
 from tfdat.config import Config, LossConfig, ModelConfig
 from tfdat.config.overrides import from_dict
 from tfdat.data.features import FeatureTables
-from tfdat.model.objective import TERMS, Encoded, Objective
+from tfdat.model.losses.objective import TERMS, Encoded, Objective
 from tfdat.model.towers import Tower
 
 TILE = 4096

@@ -1,0 +1,1 @@
+"""Raw files to columns; every line is accounted for."""

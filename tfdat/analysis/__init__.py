@@ -1,1 +1,0 @@
-"""Published numbers, statistics, tables, figures and the report."""

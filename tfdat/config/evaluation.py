@@ -1,0 +1,82 @@
+"""Decisions about evaluation and analysis."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, PositiveInt
+
+from tfdat.decisions import decision
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """How a test item is ranked."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    mask_seen: bool = decision(
+        False,
+        number=44,
+        source="ours",
+        paper="not said",
+        reason="the headline ranks training items too; both are computed and stored",
+        alternatives=(True,),
+    )
+    ties: Literal["mid", "expected", "optimistic", "pessimistic", "random"] = decision(
+        "mid",
+        number=45,
+        source="ours",
+        paper="not said",
+        reason="equal scores share the middle of their block: a collapsed model cannot look good; all are stored",
+        alternatives=("expected", "optimistic", "pessimistic", "random"),
+    )
+    candidates: Literal["replicate", "all"] = decision(
+        "replicate",
+        number=46,
+        source="said",
+        paper="'the evaluation data only contains the users and items in the sample'",
+        reason="as said; 'all' ranks the whole data set's items, untrained ones included",
+        alternatives=("all",),
+    )
+    mrr_cutoff: PositiveInt | None = decision(
+        None,
+        number=47,
+        source="ours",
+        paper="not said",
+        reason="the full ranking; 100 counts a lower rank as 0",
+        alternatives=(100,),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisConfig:
+    """How replicates are summed up."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    spread: Literal["sd", "se", "ci95"] = decision(
+        "sd",
+        number=48,
+        source="read",
+        paper="Table 2 prints +- without saying what",
+        reason="the SD over replicates fits the text; all three are stored, this one is printed",
+        alternatives=("se", "ci95"),
+    )
+    pairing: Literal["paired", "independent"] = decision(
+        "paired",
+        number=49,
+        source="ours",
+        paper="not said",
+        reason="variants share draw, split, negatives and seeds, so that CAL is tested on equal terms",
+        alternatives=("independent",),
+    )
+    equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = decision(
+        0.1,
+        number=50,
+        source="ours",
+        paper="'similar'",
+        reason="a share of the published value, fixed before the run",
+        alternatives=(0.2,),
+    )

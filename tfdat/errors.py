@@ -1,0 +1,42 @@
+"""Errors that a user can cause, and how text from outside is shown."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MAX_SHOWN = 80
+"""Most characters of a refused value that a message repeats."""
+
+
+class UserError(ValueError):
+    """A mistake of the user's, or a file of theirs, that one line explains: what is wrong, where, and the fix.
+
+    A command prints it as one line and ends with exit code 2. Every other exception is a fault of ours and keeps its
+    traceback.
+    """
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a terminal would act on made visible: control characters, and direction marks.
+
+    Line breaks and tabs stay as they are.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return "".join(_escaped(character) if _acts(character) else character for character in text)
+
+
+def shortened(value: object, length: int = MAX_SHOWN) -> str:
+    """`repr(value)` with control characters visible, cut after `length` characters."""
+    shown = printable(repr(value))
+    return shown if len(shown) <= length else f"{shown[: length - 3]}..."
+
+
+def _acts(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,1 @@
+"""Who trains one replicate: Keras or PyTorch, behind one contract."""

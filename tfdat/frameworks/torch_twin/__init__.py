@@ -1,0 +1,38 @@
+"""DAT a second time, in plain PyTorch: what the TensorFlow model is held to, number by number.
+
+Model, losses, optimisers and the training loop are written from the papers and the decisions in `tfdat.config`, and
+share no formula with `tfdat.model`. Shared is what must be the same for a comparison: replicates, batches, initial
+weights, and the evaluation. Importing this package does not import PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from tfdat.config import Config
+from tfdat.data.replicate import Replicate
+from tfdat.frameworks.trained import OnEpoch, Trained
+
+
+def require_torch() -> None:
+    """Raises ImportError with the command that installs PyTorch, if it is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise ImportError("PyTorch is not installed: `pip install 'tfdat[torch]'` installs it.")
+
+
+def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> Trained:
+    """Trains a model for `replicate` on the CPU.
+
+    Args:
+      replicate: what to train on.
+      config: the decisions, with the variant's applied.
+      on_epoch: is called with the number of each finished epoch, from 1, and its logs.
+
+    Raises:
+      ImportError: PyTorch is not installed.
+      DivergedError: the loss is not finite.
+    """
+    require_torch()
+    from tfdat.frameworks.torch_twin.training import train_twin
+
+    return train_twin(replicate, config, on_epoch)

@@ -1,0 +1,1 @@
+"""The terms of equation (4), one file each."""

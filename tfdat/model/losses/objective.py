@@ -1,0 +1,131 @@
+"""The four terms of the loss of a batch, and their sum (cornelisse2024, equation 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tfdat.backend import keras, tf
+from tfdat.config import Config
+from tfdat.config.overrides import from_dict
+from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
+from tfdat.model.losses.mimic import AdaptiveMimic
+from tfdat.model.losses.prediction import SampledSoftmax, Score, cross_entropy
+
+TERMS = ("prediction", "mimic_user", "mimic_item", "alignment")
+
+
+class Encoded(NamedTuple):
+    """A batch after the towers."""
+
+    p_u: tf.Tensor
+    """[batch, dim] user vectors."""
+    p_v: tf.Tensor
+    """[batch, dim] item vectors."""
+    a_u: tf.Tensor | None
+    """[batch, dim] users' augmentation vectors, None without augmentation."""
+    a_v: tf.Tensor | None
+    """[batch, dim] items' augmentation vectors, None without augmentation."""
+    label: tf.Tensor
+    """[batch] 1 for a positive pair, 0 for a negative."""
+    item: tf.Tensor | None
+    """[batch] int item codes; None where no loss asks for them."""
+    category: tf.Tensor | None
+    """[batch] int item categories; None where no loss asks for them."""
+
+
+@keras.utils.register_keras_serializable("tfdat")
+class Objective(keras.layers.Layer):  # type: ignore[misc]
+    """Composes the losses that the configuration names; holds the temperature and the bias.
+
+    Args:
+      num_items: I.
+      num_categories: 0 leaves the alignment loss out, as `loss.lambda_alignment` 0 does.
+      major_category: read when `loss.alignment_major` is `train`.
+      config: sections `model` and `loss` are read; a `Config`, or a dict of these sections.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        num_categories: int = 0,
+        major_category: int = -1,
+        config: Config | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = config if isinstance(config, Config) else from_dict(config or {})
+        self.num_items, self.num_categories, self.major_category = num_items, num_categories, major_category
+        model, loss = self.config.model, self.config.loss
+        self.score = Score(model.temperature, model.learn_temperature, model.bias == "learned", name="score")
+        softmax = loss.prediction == "sampled_softmax"
+        self.softmax = SampledSoftmax(num_items, name="softmax") if softmax else None
+        self.mimic = self._mimic() if self.config.uses_mimic else None
+        self.alignment = self._alignment() if num_categories and loss.lambda_alignment > 0 else None
+        self.built = True
+
+    def _mimic(self) -> AdaptiveMimic:
+        loss = self.config.loss
+        return AdaptiveMimic(
+            loss.mimic_target,
+            loss.mimic_stops_gradient != "none",
+            loss.mimic_reduction,
+            loss.mimic_denominator,
+            name="mimic",
+        )
+
+    def _alignment(self) -> CategoryAlignment:
+        loss = self.config.loss
+        return CategoryAlignment(
+            self.num_categories,
+            loss.alignment_ddof,
+            loss.alignment_min_items,
+            self.major_category if loss.alignment_major == "train" else None,
+            loss.alignment_reduction,
+            loss.alignment_detach_major,
+            name="alignment",
+        )
+
+    def call(self, encoded: Encoded) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Computes the losses.
+
+        Returns:
+          The scalars `loss`, `prediction`, `mimic_user`, `mimic_item` and `alignment` by name (unweighted terms, 0 for
+          one that is off), and the number of categories with too few rows in the batch.
+        """
+        terms = {name: tf.zeros([], encoded.p_u.dtype) for name in TERMS}
+        skipped = tf.constant(0.0)
+        label = encoded.label
+        if self.softmax is not None:
+            terms["prediction"] = self.softmax(self.score.scaled(encoded.p_u), encoded.p_v, encoded.item, label)
+        else:
+            terms["prediction"] = cross_entropy(self.score(encoded.p_u, encoded.p_v), label)
+        if self.mimic is not None:
+            terms["mimic_user"], terms["mimic_item"] = self.mimic(
+                encoded.a_u, encoded.a_v, encoded.p_u, encoded.p_v, label
+            )
+        if self.alignment is not None:
+            terms["alignment"], skipped = self.alignment(encoded.p_v, encoded.category, self._alignment_rows(encoded))
+        loss = self.config.loss
+        total = terms["prediction"]
+        total += loss.lambda_user * terms["mimic_user"] + loss.lambda_item * terms["mimic_item"]
+        total += loss.lambda_alignment * terms["alignment"]
+        return {"loss": total, **terms}, skipped
+
+    def needed(self, encoded: Encoded) -> Encoded:
+        """`encoded` without what no loss reads, so that it need not be sent between devices."""
+        a_u, a_v, item, category = encoded.a_u, encoded.a_v, encoded.item, encoded.category
+        if self.mimic is None:
+            a_u = a_v = None
+        if self.alignment is None:
+            category = None
+        distinct = self.alignment is not None and self.config.loss.alignment_rows == "distinct_items"
+        if self.softmax is None and not distinct:
+            item = None
+        return encoded._replace(a_u=a_u, a_v=a_v, item=item, category=category)
+
+    def _alignment_rows(self, encoded: Encoded) -> tf.Tensor | None:
+        rows = self.config.loss.alignment_rows
+        if rows == "positives":
+            return encoded.label
+        return first_occurrences(encoded.item) if rows == "distinct_items" else None

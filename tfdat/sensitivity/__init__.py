@@ -1,0 +1,1 @@
+"""Which of the decisions that the papers leave open change their conclusions?"""

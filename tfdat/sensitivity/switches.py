@@ -1,0 +1,159 @@
+"""Every decision switched to each of its alternatives, one at a time, and which of these cannot change anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from tfdat.config import Config
+from tfdat.config.overrides import as_text, decision_fields, with_values
+from tfdat.data.interactions import Interactions
+from tfdat.data.loading import DATASET, dataset_decisions
+
+RECOMPUTED = ("evaluation.mask_seen", "evaluation.ties", "evaluation.mrr_cutoff", "analysis.pairing")
+"""Decisions that change what is made of the ranks and not the models: their effect follows from the stored ranks."""
+
+How = Literal["train", "recompute", "not_applicable"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Switch:
+    """One decision with another value than the base's.
+
+    Attributes:
+      key: of the decision.
+      number: its row of the ledger.
+      value, base: the value it is switched to, and the base's, as `--set` takes them.
+      config: the base with the decision switched; None where it cannot be.
+      how: what has to be done for its effect.
+      reason: why it is not applicable.
+    """
+
+    key: str
+    number: int
+    value: str
+    base: str
+    config: Config | None
+    how: How
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """`key=value`, also the name of its run directory."""
+        return f"{self.key}={self.value}"
+
+
+def switches(config: Config, interactions: Interactions, only: Sequence[str] = ()) -> list[Switch]:
+    """All switches of `config` on a data set, in the order of the ledger's fields.
+
+    A decision's values are the default and its alternatives; those that `config` does not hold are switched to.
+
+    Args:
+      config: the base.
+      interactions: the data set.
+      only: keys, or the first part of keys, such as `loss`; all without it.
+
+    Raises:
+      ValueError: an entry of `only` names no decision.
+    """
+    defaults = {field.key: field.default for field in decision_fields()}
+    known = [*defaults, *(key for key, _, _ in dataset_decisions())]
+    for name in only:
+        if not any(_selected(key, [name]) for key in known):
+            raise ValueError(f"--only {name}: no such decision. `python -m tfdat.train --decisions` lists them all.")
+    found = []
+    for field in decision_fields(config):
+        for value in dict.fromkeys((defaults[field.key], *field.metadata["alternatives"])):
+            if value != field.default and _selected(field.key, only):
+                found.append(_switch(field.key, value, field.default, field.metadata["number"], config, interactions))
+    built = interactions.name.startswith(f"{DATASET}/")
+    return found + [switch for switch in _dataset_switches() if built and _selected(switch.key, only)]
+
+
+def _selected(key: str, only: Sequence[str]) -> bool:
+    return not only or any(key == name or key.startswith(f"{name}.") for name in only)
+
+
+def _switch(key: str, value: Any, base: Any, number: int, config: Config, interactions: Interactions) -> Switch:
+    switched, reason = None, _inert(key, config, interactions)
+    if not reason:
+        try:
+            switched = with_values(config, {key: value})
+            reason = _same_features(config, switched, interactions)
+        except ValueError as error:
+            reason = str(error)
+    how: How = "not_applicable" if reason else "recompute" if key in RECOMPUTED else "train"
+    return Switch(key, number, as_text(value), as_text(base), None if reason else switched, how, reason)
+
+
+def _dataset_switches() -> Iterator[Switch]:
+    for key, default, metadata in dataset_decisions():
+        for value in metadata["alternatives"]:
+            reason = "decided when the data set is built: build it with this choice, and train on that"
+            yield Switch(key, metadata["number"], as_text(value), as_text(default), None, "not_applicable", reason)
+
+
+def _inert(key: str, config: Config, interactions: Interactions) -> str:
+    """Why no value of `key` can change the metrics of `config` on this data set; empty where it can."""
+    section, _, name = key.partition(".")
+    model, loss, training = config.model, config.loss, config.training
+    numeric = _numeric_features(config, interactions)
+    reasons = {
+        "positives.min_rating": interactions.rating is None and "the data have no ratings",
+        "sampling.duplicates": not config.sampling.replacement and "no user is drawn twice without replacement",
+        "negatives.popularity_power": config.negatives.distribution != "popularity"
+        and "read only when negatives.distribution=popularity",
+        "features.user_statistics": not numeric[0] and "no user statistics are among the features",
+        "features.numeric_transform": not any(numeric) and "there are no numeric features",
+        "model.numeric_dim": not any(numeric) and "there are no numeric features",
+        "model.numeric_layers": max(numeric) < 2 and "neither side has two numeric features",
+        "model.embedding_stddev": model.embedding_init != "normal" and "read only when model.embedding_init=normal",
+        "training.schedule_factor": training.schedule == "none" and "there is no schedule",
+        "training.schedule_patience": training.schedule == "none" and "there is no schedule",
+        "training.early_stopping_patience": training.early_stopping == "off" and "there is no early stopping",
+        "training.restore_best_weights": training.early_stopping == "off" and "there is no early stopping",
+        "training.validation_fraction": training.validation != "random_pairs"
+        and "read only when training.validation=random_pairs",
+        "training.distributed_losses": "each replicate is trained on one device, where both are the same",
+        "analysis.spread": "it changes which spread is printed, not the metrics",
+        "analysis.equivalence_margin": "it changes a verdict of the comparison, not the metrics",
+    }
+    if section == "loss" and name.startswith("mimic_") and not config.uses_mimic:
+        return "no mimic loss is on"
+    if name in ("lambda_user", "lambda_item") and model.augmentation == "none":
+        return "there are no augmentation vectors"
+    if name.startswith("alignment_") or name == "lambda_alignment":
+        if interactions.item_category is None or "category" not in config.features.item:
+            return "the data have no categories, so there is no alignment loss"
+        if name != "lambda_alignment" and loss.lambda_alignment == 0:
+            return "the alignment loss is off"
+    return reasons.get(key) or ""
+
+
+def _numeric_features(config: Config, interactions: Interactions) -> tuple[int, int]:
+    """How many numeric features users and items have."""
+    user, item = _features(config, interactions)
+    return len(set(user) - {"id"}), len(set(item) & {"price"})
+
+
+def _features(config: Config, interactions: Interactions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The features of users and items that the data have."""
+    absent = {
+        "mean_rating": interactions.rating is None,
+        "helpful_votes": interactions.helpful_up is None,
+        "category": interactions.item_category is None,
+        "price": interactions.item_price is None,
+    }
+    user, item = (
+        tuple(sorted(name for name in names if not absent.get(name)))
+        for names in (config.features.user, config.features.item)
+    )
+    return user, item
+
+
+def _same_features(config: Config, switched: Config, interactions: Interactions) -> str:
+    changed = config.features.user != switched.features.user or config.features.item != switched.features.item
+    if changed and _features(config, interactions) == _features(switched, interactions):
+        return "the data lack the features that it adds or leaves out"
+    return ""

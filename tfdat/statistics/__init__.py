@@ -1,0 +1,1 @@
+"""From values over replicates to verdicts; no TensorFlow, no drawing."""

@@ -1,0 +1,1 @@
+"""Sweeps: the settings by which DAT does best on validation items."""

@@ -1,0 +1,73 @@
+"""The score of a configuration on validation items: what a sweep compares, and what it must not look at."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from tfdat.config import Config
+from tfdat.data.bootstrap import UserIndex
+from tfdat.data.interactions import Interactions
+from tfdat.data.replicate import Replicate, build_replicate, without_test
+from tfdat.data.seeds import Randomness
+from tfdat.frameworks.keras_fit import train
+from tfdat.harness.record import variant_record
+
+VARIANT = "dat"
+
+
+class Scorer:
+    """Trains configurations one step before the test and scores them on each user's second-last interaction.
+
+    The replicates are those of `tfdat.train` with the same seed, less every user's test interaction: models learn from
+    the interactions before the second-last one, stop by the third-last where they stop early, and are ranked on the
+    second-last.
+
+    Args:
+      interactions: the data set.
+      replicates: how many replicates a score is the mean of.
+      seed: the seed of all randomness.
+    """
+
+    def __init__(self, interactions: Interactions, replicates: int, seed: int) -> None:
+        self._interactions, self._replicates, self._seed = interactions, replicates, seed
+        self._index = UserIndex.build(interactions.user, interactions.num_users)
+
+    def replicate(self, config: Config, number: int) -> Replicate:
+        """Replicate `number` without its test items.
+
+        Raises:
+          ValueError: the data do not fit the decisions, or the test items would show in the features.
+        """
+        if config.features.user_statistics != "train":
+            raise ValueError(
+                "A sweep wants features.user_statistics=train: statistics over all reviews hold the test interaction. "
+                f"Received: {config.features.user_statistics}."
+            )
+        randomness = Randomness(self._seed, number)
+        return without_test(build_replicate(self._interactions, self._index, config, randomness), config)
+
+    def __call__(self, config: Config) -> dict[str, float]:
+        """Trains `config` on every replicate.
+
+        Returns:
+          Means over replicates of `hr@50`, `hr@100` and `mrr_x10`, of the same with the user's items masked
+          (`masked_hr@50`, ...), of `epochs` and `best_epoch`; and `collapsed`, the number of collapsed replicates.
+
+        Raises:
+          DivergedError, NonFiniteScoresError: a loss or a vector is not finite.
+        """
+        records = [self._record(config, number) for number in range(self._replicates)]
+        names = records[0]["metrics_unmasked"]
+        means = {name: _mean(record["metrics"][name] for record in records) for name in names}
+        means |= {f"masked_{name}": _mean(record["metrics_masked"][name] for record in records) for name in names}
+        means |= {name: _mean(record[name] for record in records) for name in ("epochs", "best_epoch")}
+        return means | {"collapsed": float(sum(record["collapsed"] for record in records))}
+
+    def _record(self, config: Config, number: int) -> dict[str, Any]:
+        replicate = self.replicate(config, number)
+        return variant_record(train(replicate, config), replicate, config, VARIANT).fields
+
+
+def _mean(values: Any) -> float:
+    return statistics.fmean(values)

@@ -1,0 +1,161 @@
+"""The record of a sweep: its trials, best first, as `sweep.json`, CSV, a table and `best.json`.
+
+`sweep.json` and `best.json` hold no time of day and no duration, and nothing that depends on a test interaction: the
+same seed gives the same bytes (on one process; with several, trials are handed out as processes come free).
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tfdat import __version__
+from tfdat.config import Config
+from tfdat.config.overrides import differences, to_dict
+from tfdat.harness.files import replacing, write_json
+from tfdat.tune.space import Space
+
+SCHEMA_VERSION = 1
+
+METRICS = ("hr@50", "hr@100", "mrr_x10")
+
+Status = Literal["sound", "collapsed", "failed", "unfinished"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One trial.
+
+    Attributes:
+      number: from 0, in the order of their start.
+      status: `sound`; `collapsed`, where a replicate's model cannot tell items apart (its score is 0); `failed`, where
+        training diverged or the values contradict each other; `unfinished`, where the sweep ended before it.
+      score: mean of the objective over replicates; None unless `sound` or `collapsed`.
+      metrics: see `tfdat.tune.scoring.Scorer`.
+      values: of the dimensions that have a part in it, and `epochs` where the algorithm sets them.
+      reason: why it failed.
+      seconds: it took.
+    """
+
+    number: int
+    status: Status
+    score: float | None
+    metrics: Mapping[str, float]
+    values: Mapping[str, Any]
+    reason: str
+    seconds: float
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """Best first; failed and unfinished ones last; equals in the order of their start."""
+    return sorted(trials, key=lambda trial: (trial.score is None, -(trial.score or 0.0), trial.number))
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The sound trial with the highest score.
+
+    Raises:
+      ValueError: no trial is sound.
+    """
+    sound = [trial for trial in ranked(trials) if trial.status == "sound"]
+    if sound:
+        return sound[0]
+    reasons = Counter(trial.reason or trial.status for trial in trials)
+    told = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+    raise ValueError(
+        f"None of {len(trials)} trials gave a model, so there is no best one: {told or 'none was run'}. "
+        "Narrow the space with --set, or give it more trials or time."
+    )
+
+
+def write_record(folder: Path, trials: Sequence[Trial], objective: str, space: Space) -> None:
+    """Writes `sweep.json`, `trials.csv` and `trials.txt`."""
+    ordered = ranked(trials)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "objective": objective,
+        "trials": [
+            {
+                "number": trial.number,
+                "status": trial.status,
+                "score": trial.score,
+                "metrics": dict(trial.metrics),
+                "values": dict(trial.values),
+                "reason": trial.reason,
+            }
+            for trial in ordered
+        ],
+    }
+    write_json(folder / "sweep.json", content)
+    _write_text(folder / "trials.csv", _csv(ordered, space))
+    _write_text(folder / "trials.txt", table(ordered, objective, space) + "\n")
+
+
+def write_best(folder: Path, trial: Trial, objective: str, base: Config, config: Config) -> None:
+    """Writes `best.json`, which `--preset` accepts: the configuration of `trial` and what it differs in from `base`."""
+    write_json(
+        folder / "best.json",
+        {
+            "tfdat_version": __version__,
+            "objective": objective,
+            "score": trial.score,
+            "trial": trial.number,
+            "values": dict(trial.values),
+            "differences": {key: found for key, (_, found) in differences(base, config).items()},
+            "config": to_dict(config),
+        },
+    )
+
+
+def table(trials: Sequence[Trial], objective: str, space: Space, most: int | None = None) -> str:
+    """The trials in their order, one a line, with the values of all dimensions."""
+    names = _columns(trials, space)
+    shown = trials if most is None else trials[:most]
+    rows = [["trial", *METRICS, "epoch", "min", *names]]
+    for trial in shown:
+        rows.append([str(trial.number), *_outcome(trial), *(_text(trial.values.get(name, "")) for name in names)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    left = len(trials) - len(shown)
+    lines += [f"... and {left} more"] if left else []
+    return "\n".join([f"mean over replicates, on validation items; sorted by {objective}", *lines])
+
+
+def _outcome(trial: Trial) -> list[str]:
+    minutes = f"{trial.seconds / 60:.1f}" if trial.seconds else ""
+    if trial.status != "sound":
+        return [trial.status, *[""] * len(METRICS), minutes]
+    return [*(f"{trial.metrics[name]:.4f}" for name in METRICS), f"{trial.metrics['best_epoch']:.0f}", minutes]
+
+
+def _csv(trials: Sequence[Trial], space: Space) -> str:
+    metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
+    names = _columns(trials, space)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "status", "score", *metrics, "seconds", *names, "reason"])
+    for trial in trials:
+        found = [trial.metrics.get(name, "") for name in metrics]
+        values = [trial.values.get(name, "") for name in names]
+        score = "" if trial.score is None else trial.score
+        writer.writerow([trial.number, trial.status, score, *found, f"{trial.seconds:.1f}", *values, trial.reason])
+    return text.getvalue()
+
+
+def _columns(trials: Sequence[Trial], space: Space) -> list[str]:
+    names = [dimension.name for dimension in space]
+    return names + sorted({name for trial in trials for name in trial.values} - set(names))
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())

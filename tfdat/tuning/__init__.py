@@ -1,1 +1,0 @@
-"""Sweeps: the space that is searched, the search, and its record."""
