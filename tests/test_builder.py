@@ -21,12 +21,13 @@ import pytest
 import tfdat.backend  # noqa: F401  (the legacy-Keras switch comes before TensorFlow)
 
 import tensorflow_datasets as tfds  # isort: skip
-from amazon_books import croissant, download, releases  # isort: skip
+from amazon_books import releases  # isort: skip
+from amazon_books.build import croissant, download  # isort: skip
 from amazon_books.amazon_books_dataset_builder import AmazonBooksConfig, Builder  # isort: skip
 from amazon_books.flat import flat  # isort: skip
 from amazon_books.build.table1 import table1  # isort: skip
 
-FOLDER = Path(croissant.__file__).parent
+FOLDER = Path(releases.__file__).parent
 
 
 class AmazonBooksTest(tfds.testing.DatasetBuilderTestCase):  # type: ignore[misc]  # TFDS is untyped
