@@ -22,7 +22,7 @@ import tfdat.backend  # noqa: F401  (the legacy-Keras switch comes before Tensor
 
 import tensorflow_datasets as tfds  # isort: skip
 from amazon_books import releases  # isort: skip
-from amazon_books.build import croissant, download  # isort: skip
+from amazon_books.build import download  # isort: skip
 from amazon_books.amazon_books_dataset_builder import AmazonBooksConfig, Builder  # isort: skip
 from amazon_books.flat import flat  # isort: skip
 from amazon_books.build.table1 import table1  # isort: skip
