@@ -188,7 +188,8 @@ def test_order_of_duplicates_and_hash_seed_do_not_matter(tmp_path: Path) -> None
     assert shuffled["content_sha256"] == first["content_sha256"]
     assert shuffled["fingerprint"] != first["fingerprint"]
     code = (
-        "import sys, pathlib; from amazon_books import releases; from amazon_books.build import pipeline; from amazon_books.choices import Choices; "
+        "import sys, pathlib; from amazon_books import releases; from amazon_books.build import pipeline; "
+        "from amazon_books.choices import Choices; "
         "files, _ = releases.find([pathlib.Path(sys.argv[1])], Choices()); "
         "made = pipeline.prepare(files, Choices()).metadata; print(made['fingerprint'], made['content_sha256'])"
     )
