@@ -18,6 +18,7 @@ from tfdat.config.overrides import decision_fields, differences
 from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP, load
+from tfdat.data.options import add_read_options, read_options
 from tfdat.evaluation.baselines import BASELINES, check_baselines
 from tfdat.frameworks.torch_twin import require_torch
 from tfdat.harness.devices import gpus
@@ -70,6 +71,7 @@ def make_parser() -> Parser:
     where.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/<data>_<preset>_...)")
     where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
     where.add_argument("--manual-dir", type=Path, metavar="DIR", help="raw files, for a dataset that has to be built")
+    add_read_options(parser)
     how = parser.add_argument_group("how")
     how.add_argument("--workers", type=int, metavar="W", help="processes (default: one a GPU, else one a core)")
     how.add_argument(
@@ -114,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
         engine=arguments.engine,
         progress=arguments.progress,
     )
-    interactions = load(arguments.data, arguments.data_dir, arguments.manual_dir)
+    interactions = load(arguments.data, arguments.data_dir, arguments.manual_dir, read_options(arguments))
     settings = RunSettings(
         arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
     )

@@ -215,7 +215,7 @@ class PositivesConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    min_rating: Annotated[float, Field(ge=0, le=5)] = decision(
+    min_rating: Annotated[float, Field(ge=0, allow_inf_nan=False)] = decision(
         0.0,
         number=36,
         source="read",

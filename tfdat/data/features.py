@@ -88,17 +88,24 @@ def build_features(
 def user_statistic(
     name: str, interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int64], num_users: int
 ) -> NDArray[np.float64] | None:
-    """[U] the statistic `name` of each user over `rows`, NaN for a user without rows; None where the data lack it."""
+    """[U] the statistic `name` of each user over `rows`, NaN for a user without rows; None where the data lack it.
+
+    A row without a rating plays no part in the mean.
+    """
     reviews = np.bincount(owner, minlength=num_users).astype(np.float64)
     if name == "reviews":
         return reviews
     source = {"mean_rating": interactions.rating, "helpful_votes": interactions.helpful_up}.get(name)
     if source is None:
         return None
-    total = np.bincount(owner, weights=source[rows].astype(np.float64), minlength=num_users).astype(np.float64)
+    values = source[rows].astype(np.float64)
+    known = ~np.isnan(values)
+    owner, values = owner[known], values[known]
+    total = np.bincount(owner, weights=values, minlength=num_users).astype(np.float64)
     if name == "helpful_votes":
         return total
-    return np.where(reviews > 0, total / np.maximum(reviews, 1), np.nan)
+    rated = np.bincount(owner, minlength=num_users).astype(np.float64)
+    return np.where(rated > 0, total / np.maximum(rated, 1), np.nan)
 
 
 def transform(values: NDArray[np.float64], kind: str, fitted_on: NDArray[np.bool_]) -> Float:

@@ -26,11 +26,12 @@ class Interactions:
       synthetic: whether the interactions were generated.
       user, item: [n] int32 codes.
       timestamp: [n] int64 seconds since 1970, or the row number where the source has no time.
-      rating: [n] float32 stars, or None.
-      helpful_up, helpful_total: [n] int32 votes, or None.
+      rating: [n] float32 stars, NaN where a row has none; None without ratings.
+      helpful_up, helpful_total: [n] int32 votes, or None; the total may be None alone.
       user_names, item_names: [U], [I] the source's IDs, as strings.
       item_category: [I] int32 codes into `category_names`, `MISSING` where unknown; None without categories.
       item_price: [I] float32, NaN where unknown; None without prices.
+      item_title: [I] titles, cut to 100 characters, empty where unknown; None without titles.
       category_names: names of the categories.
       notes: what the source lacked or what was dropped, one sentence each.
       steps: the filters that made the data, in order: name, users, items, interactions, categories after each.
@@ -53,6 +54,7 @@ class Interactions:
     category_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
+    item_title: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.user)

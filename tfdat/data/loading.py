@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,51 +23,82 @@ from amazon_books.build import provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
 
-from tfdat.data.columns import Source, assemble, load_cached, write_columns
-from tfdat.data.files import FORMAT_HELP, SUFFIXES, read_interactions
+from tfdat.data.columns import (
+    Source,
+    UnusableCopyError,
+    assemble,
+    load_cached,
+    remove_unfinished,
+    write_columns,
+)
+from tfdat.data.files import FORMAT_HELP, is_file_name, read_interactions
+from tfdat.data.formats.layout import shown
 from tfdat.data.interactions import MISSING, Interactions
+from tfdat.data.options import ReadOptions
+from tfdat.data.tfds_ratings import is_ratings_set, read_ratings_set
+from tfdat.errors import UserError
 
 DATASET = "amazon_books"
 _SPEC = re.compile(r"(?P<dataset>\w+)/(?P<config>\w+)")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _BATCH = 2048
 _KNOWN = (
-    f"{', '.join(f'{DATASET}/{name}' for name in CONFIGS)}, any {DATASET}/<config> prepared with `tfds build`, or the "
-    f"path of a {', '.join(SUFFIXES)} file"
+    f"{', '.join(f'{DATASET}/{name}' for name in CONFIGS)}, any {DATASET}/<config> prepared with `tfds build`, the "
+    "name of a TFDS set of ratings such as movielens/100k-ratings, or the path of a .csv, .tsv, .inter, .dat, .jsonl "
+    "(or any of these compressed) or .parquet file"
 )
 
 DATA_HELP = f"{_KNOWN}: {FORMAT_HELP}"
 """What a `--data` argument may be, for `--help`."""
 
 
-def load(spec: str, data_dir: Path | None = None, manual_dir: Path | None = None) -> Interactions:
+def load(
+    spec: str,
+    data_dir: Path | None = None,
+    manual_dir: Path | None = None,
+    options: ReadOptions | None = None,
+) -> Interactions:
     """Loads interactions; a TFDS dataset that is absent is built first, if its raw files are there.
 
     The first load of a dataset leaves a columnar copy beside it, keyed by its fingerprint; later loads open that copy
     and import no TensorFlow. Nothing is downloaded here: `tfds build` does that.
 
     Args:
-      spec: a name such as `amazon_books/final`, or the path of a .csv, .tsv or .parquet file.
+      spec: a name such as `amazon_books/final` or `movielens/100k-ratings`, or the path of a file.
       data_dir: where TFDS keeps datasets; `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
       manual_dir: the folder of the raw files; `<data_dir>/downloads/manual` by default.
+      options: how a file is read, where its header and content do not say it.
 
     Raises:
-      ValueError: an unknown name, an unusable file, or a dataset whose sources changed since it was made.
+      UserError: an unknown name, an unusable file, or a dataset whose sources changed since it was made.
       FileNotFoundError: a file is missing; the message names it, its folder and its address.
     """
-    if Path(spec).suffix.lower() in SUFFIXES:
-        return read_interactions(Path(spec).expanduser())
+    path = _home(Path(spec))
+    if is_file_name(spec) or path.is_file():
+        return read_interactions(path, options)
+    if options is not None and options != ReadOptions():
+        raise UserError(f"--columns, --no-header and the like are for files. Received: --data {spec}.")
+    root = _home(Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+    if is_ratings_set(spec):
+        return read_ratings_set(spec, root)
     match = _SPEC.fullmatch(spec)
     if match is None or match["dataset"] != DATASET:
-        raise ValueError(f"Unknown data {spec!r}. Known: {_KNOWN}.")
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    manual = manual_dir.expanduser() if manual_dir else root / "downloads" / "manual"
+        raise UserError(f"Unknown data {shown(Path(spec))!r}. Known: {_KNOWN}.")
+    manual = _home(manual_dir) if manual_dir else root / "downloads" / "manual"
     return _columns(spec, _current(root, match["config"], manual))
 
 
 def dataset_decisions() -> list[tuple[str, Any, Mapping[str, Any]]]:
     """The dataset's decisions for the ledger: `(key, default, metadata)`, metadata as `tfdat.decisions` has."""
     return [(f"dataset.{field.name}", field.default, field.metadata) for field in dataclasses.fields(Choices)]
+
+
+def _home(path: Path) -> Path:
+    """`path` with the home directory for `~`."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{shown(path)}: {error}") from None
 
 
 def _current(root: Path, config: str, manual: Path) -> Path:
@@ -78,12 +110,12 @@ def _current(root: Path, config: str, manual: Path) -> Path:
         if reason is None:
             return prepared
         if choices is None or choices.synthetic_scale is None:
-            raise ValueError(
+            raise UserError(
                 f"{prepared} cannot be used: {reason}. `tfds build --overwrite` makes it anew, or delete it."
             )
         print(f"{DATASET}/{config} is made anew: {reason}.")
     if choices is None:
-        raise ValueError(f"Unknown data '{DATASET}/{config}': it is not prepared in {root}. Known: {_KNOWN}.")
+        raise UserError(f"Unknown data '{DATASET}/{config}': it is not prepared in {root}. Known: {_KNOWN}.")
     if choices.synthetic_scale is None:
         folders = [manual, root / "downloads" / DATASET]
         _, missing = releases.find(folders, choices)
@@ -96,7 +128,7 @@ def _prepared(root: Path, config: str) -> Path | None:
     """The folder of the newest prepared version; TFDS writes `dataset_info.json` last and renames the whole."""
     found = [
         path.parent
-        for path in (root / DATASET / config).glob("*/dataset_info.json")
+        for path in (root / DATASET / config).glob("*/dataset_info.json")  # no pattern is made of a user's name
         if _VERSION.fullmatch(path.parent.name)
     ]
     return max(found, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
@@ -106,13 +138,13 @@ def _metadata(prepared: Path) -> dict[str, Any]:
     try:
         metadata: dict[str, Any] = json.loads((prepared / "metadata.json").read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{prepared} is no complete dataset ({error}). Delete it, and it is made anew.") from None
+        raise UserError(f"{prepared} is no complete dataset ({error}). Delete it, and it is made anew.") from None
     return metadata
 
 
 def _build(root: Path, config: str, manual: Path, overwrite: bool) -> Path:
     print(f"Building {DATASET}/{config} in {root} ...", flush=True)
-    with _quiet_tfds():
+    with quiet_tfds():
         import tensorflow_datasets as tfds
         from amazon_books.amazon_books_dataset_builder import Builder
 
@@ -136,8 +168,15 @@ def _build(root: Path, config: str, manual: Path, overwrite: bool) -> Path:
 def _columns(name: str, prepared: Path) -> Interactions:
     metadata = _metadata(prepared)
     copy = prepared / f"columns-{metadata['fingerprint'][:16]}"
-    with contextlib.suppress(FileNotFoundError):
+    remove_unfinished(prepared)
+    try:
         return load_cached(copy)
+    except FileNotFoundError:
+        pass
+    except UnusableCopyError as error:
+        print(f"The columnar copy of {name} is made anew: {error}")
+    if os.path.lexists(copy):
+        _remove(copy)
     interactions = _read_tfds(name, prepared, metadata)
     try:
         write_columns(interactions, copy)
@@ -146,11 +185,23 @@ def _columns(name: str, prepared: Path) -> Interactions:
             f"No columnar copy of {name} could be kept in {prepared} ({error.strerror}); the next load reads it anew."
         )
         return interactions
-    return load_cached(copy)
+    try:
+        return load_cached(copy)
+    except (FileNotFoundError, UnusableCopyError):  # one that could not be removed, or that another process removed
+        return interactions
+
+
+def _remove(copy: Path) -> None:
+    """Removes a copy that cannot be used, if that is allowed."""
+    with contextlib.suppress(OSError):
+        if copy.is_dir() and not copy.is_symlink():
+            shutil.rmtree(copy)
+        else:
+            copy.unlink()
 
 
 def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Interactions:
-    with _quiet_tfds():
+    with quiet_tfds():
         import tensorflow_datasets as tfds
 
         examples = tfds.builder_from_directory(prepared).as_dataset(split="train", shuffle_files=False)
@@ -195,7 +246,7 @@ def _flat(batch: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _quiet_tfds() -> Iterator[None]:
+def quiet_tfds() -> Iterator[None]:
     """TFDS and TensorFlow log much while they load and build; what matters comes as an exception."""
     import tfdat.backend  # noqa: F401  (sets what TensorFlow reads at import)
 

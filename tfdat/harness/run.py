@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tfdat.config.variants import VARIANTS
-from tfdat.data.columns import cached_directory, load_cached, write_columns
+from tfdat.data.columns import cached_directory, load_cached, temporary_columns
 from tfdat.data.interactions import Interactions
 from tfdat.frameworks.trained import OnEpoch
 from tfdat.harness.devices import default_workers, environments, shared_environment
@@ -168,9 +167,8 @@ def shared_columns(interactions: Interactions) -> Iterator[Path]:
     if folder is not None:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="tfdat-") as temporary:
-        write_columns(interactions, Path(temporary) / "columns")
-        yield Path(temporary) / "columns"
+    with temporary_columns(interactions) as folder:
+        yield folder
 
 
 def check_variants(names: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
 from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP, load
+from tfdat.data.options import add_read_options, read_options
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.files import replacing, write_json
 from tfdat.harness.run import Plan, check_variants
@@ -62,6 +63,7 @@ def make_parser() -> Parser:
     where = parser.add_argument_group("where")
     where.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/sensitivity_...)")
     where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
+    add_read_options(parser)
     parser.add_argument("--version", action="version", version=f"tfdat {__version__}")
     return parser
 
@@ -72,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
     plan = _plan(arguments)
     only = [name.strip() for name in arguments.only.split(",") if name.strip()]
-    interactions = load(arguments.data, arguments.data_dir)
+    interactions = load(arguments.data, arguments.data_dir, options=read_options(arguments))
     found = switches(config, interactions, only)
     if arguments.list:
         print(_listed(found))

@@ -14,6 +14,7 @@ from tfdat import __version__
 from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
 from tfdat.config.overrides import apply_assignments, with_values
 from tfdat.data.loading import DATA_HELP, load
+from tfdat.data.options import add_read_options, read_options
 from tfdat.presets import DEFAULT_DATA, PRESETS, resolve
 from tfdat.tune.space import FIXED, SPACE, describe, without
 
@@ -62,6 +63,7 @@ def make_parser() -> Parser:
     where = parser.add_argument_group("where")
     where.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: sweeps/<data>_...)")
     where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
+    add_read_options(parser)
     parser.add_argument("--space", action="store_true", help="list what is searched, and end")
     parser.add_argument("--version", action="version", version=f"tfdat {__version__}")
     return parser
@@ -82,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     from tfdat.tune.sweep import Budget, Sweep, run_sweep
     from tfdat.tune.trials import table
 
-    interactions = load(arguments.data, arguments.data_dir)
+    interactions = load(arguments.data, arguments.data_dir, options=read_options(arguments))
     sweep = Sweep(
         interactions, base, space, arguments.algorithm, arguments.objective, arguments.replicates, arguments.seed
     )

@@ -130,7 +130,7 @@ def parse_item_2018(line: bytes, root: str) -> Item | Rejection:
     record = _json_object(line)
     if isinstance(record, Rejection):
         return record
-    return _item(record.get("asin"), [record.get("category")], root, *_price(record.get("price")))
+    return _item(record.get("asin"), [record.get("category")], root, *parse_price(record.get("price")))
 
 
 def parse_item_2023(line: bytes, root: str) -> Item | Rejection:
@@ -138,7 +138,7 @@ def parse_item_2023(line: bytes, root: str) -> Item | Rejection:
     record = _json_object(line)
     if isinstance(record, Rejection):
         return record
-    return _item(record.get("parent_asin"), [record.get("categories")], root, *_price(record.get("price")))
+    return _item(record.get("parent_asin"), [record.get("categories")], root, *parse_price(record.get("price")))
 
 
 ITEM_PARSERS: dict[str, Callable[[bytes, str], Item | Rejection]] = {
@@ -198,7 +198,7 @@ def _number(value: object) -> float | None:
     return None
 
 
-def _price(value: object) -> tuple[float | None, bool]:
+def parse_price(value: object) -> tuple[float | None, bool]:
     """A price given as a number or a text, and whether it is the low end of a range. Only a full match counts."""
     if type(value) is not str:
         return _number(value), False
