@@ -12,9 +12,10 @@ from tfdat.config import Config, NegativesConfig, SplitConfig
 from tfdat.config.overrides import with_values
 from tfdat.data.bootstrap import UserIndex, draw_sample, draw_users
 from tfdat.data.negatives import NegativeSampler, negative_users
-from tfdat.data.replicate import build_replicate, without_test
+from tfdat.data.replicate import build_replicate, seen_items, without_test
 from tfdat.data.seeds import Randomness
 from tfdat.data.split import last_of_repeats, name_hashes, pair_hashes, split_last
+from tfdat.errors import UserError
 
 DATA = small_interactions()
 INDEX = UserIndex.build(DATA.user, DATA.num_users)
@@ -64,6 +65,31 @@ def test_core_after_the_split_counts_training_interactions_only():
     assert len(made.test_user) == made.num_users
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_core_after_the_split_holds_out_no_other_row_instead(seed):
+    """A user with a tied last time is trained on whole, whichever of the tied rows the core leaves."""
+    config = with_values(
+        CONFIG,
+        {
+            "split.ties": "drop_users",
+            "sampling.core_order": "after_split",
+            "sampling.min_user": 6,
+            "sampling.min_item": 25,
+        },
+    )
+    made = build_replicate(DATA, INDEX, config, Randomness(seed, 0))
+    last = np.array([DATA.timestamp[DATA.user == code].max() for code in made.user_codes])
+    ties = [(DATA.timestamp[DATA.user == code] == when).sum() for code, when in zip(made.user_codes, last, strict=True)]
+    tied = np.flatnonzero(np.array(ties) > 1)
+    assert not np.isin(tied, made.test_user).any()
+    assert made.counts["tied_last_days"] == len(tied) > 0
+    assert len(made.test_user) == made.num_users - len(tied)
+    assert np.bincount(made.train_user).min() >= 6
+    degrees = np.bincount(made.train_item)
+    assert degrees[degrees > 0].min() >= 25
+    np.testing.assert_array_equal(DATA.timestamp[made.held_out_rows], last[made.test_user])
+
+
 def test_window_rejects_and_counts():
     sizes = [len(draw_sample(DATA, INDEX, CONFIG, Randomness(7, i).generator("draw")).rows) for i in range(20)]
     low = int(np.median(sizes))
@@ -77,6 +103,18 @@ def test_a_window_that_never_fits_says_what_was_seen_and_what_to_change():
         ValueError, match=r"200 draws .* gave [\d,]+ to [\d,]+ interactions .*sampling.interactions=none"
     ):
         replicate(**{"sampling.interactions": (10**6, 10**7)})
+
+
+def test_only_what_can_be_done_is_suggested():
+    with pytest.raises(UserError, match=r"left no interaction .* Raise sampling.user_fraction or lower sampling.min_u"):
+        replicate(**{"sampling.min_user": 10**6})
+    whole = {"sampling.user_fraction": 1.0}
+    with pytest.raises(UserError, match=r"left no interaction .*core. Lower sampling.min_user and sampling.min_item.$"):
+        replicate(**whole, **{"sampling.min_user": 10**6})
+    with pytest.raises(UserError, match=r"Accept any size with --set sampling.interactions=none"):
+        replicate(**whole, **{"sampling.interactions": (10**6, 10**7)})
+    with pytest.raises(UserError, match=r"sampling.user_fraction=..., or accept"):
+        replicate(**whole, **{"sampling.interactions": (1, 10)})
 
 
 def test_test_items_are_the_last_and_training_is_in_order_of_time():
@@ -260,16 +298,73 @@ def test_a_replicate_depends_on_seed_and_number_alone():
     assert not np.array_equal(a.user_codes, other.user_codes)
 
 
+def earlier_than(made, data=DATA, **changes):
+    index = UserIndex.build(data.user, data.num_users)
+    return without_test(data, index, with_values(CONFIG, changes), made)
+
+
 def test_the_earlier_replicate_never_sees_a_test_item():
     made = replicate()
-    earlier = without_test(made, CONFIG)
+    earlier = earlier_than(made)
     last = np.append(made.train_user[1:] != made.train_user[:-1], True)
     np.testing.assert_array_equal(earlier.test_item, made.train_item[last])
     altered = dataclasses.replace(made, test_item=(made.test_item + 1) % made.num_items)
-    again = without_test(altered, CONFIG)
+    again = earlier_than(altered)
     for name in ("user", "item", "label"):
         np.testing.assert_array_equal(getattr(earlier.train, name), getattr(again.train, name))
     np.testing.assert_array_equal(earlier.test_item, again.test_item)
+
+
+@pytest.mark.parametrize("statistics", ["train", "all_reviews"])
+def test_the_earlier_replicates_features_hold_neither_the_test_nor_the_target(statistics):
+    changes = {"features.user_statistics": statistics, "features.numeric_transform": "raw"}
+    made = replicate(**changes)
+    earlier = earlier_than(made, **changes)
+    for local, code in enumerate(made.user_codes):
+        rows = np.flatnonzero(DATA.user == code)
+        hidden = np.isin(
+            DATA.item[rows],
+            made.item_codes[[*made.test_item[made.test_user == local], *earlier.test_item[earlier.test_user == local]]],
+        )
+        assert hidden.sum() == 2
+        if statistics == "train":
+            hidden |= ~np.isin(DATA.item[rows], made.item_codes[made.train_item[made.train_user == local]])
+        rows = rows[~hidden]
+        expected = [len(rows), DATA.rating[rows].mean(), DATA.helpful_up[rows].sum()]
+        np.testing.assert_allclose(earlier.features.user_numeric[local], expected, rtol=1e-6)
+    counts = np.bincount(made.features.item_category[earlier.train_item], minlength=5)[:4]
+    assert earlier.features.major_category == counts.argmax()
+    prices = DATA.item_price[made.item_codes]
+    mean = np.nanmean(prices[np.unique(earlier.train_item)])
+    np.testing.assert_allclose(earlier.features.item_numeric[:, 0], np.where(np.isnan(prices), mean, prices), rtol=1e-5)
+    assert earlier.counts["train_pairs"] == len(earlier.train) < made.counts["train_pairs"]
+    assert earlier.counts.keys() == made.counts.keys()
+
+
+def test_a_model_for_use_trains_on_all_interactions():
+    measured, used = replicate(), build_replicate(DATA, INDEX, CONFIG, Randomness(7, 0), hold_out=False)
+    np.testing.assert_array_equal(used.user_codes, measured.user_codes)
+    assert len(used.test_user) == len(used.held_out_rows) == 0
+    key = lambda user, item: user.astype(np.int64) * used.num_items + item  # noqa: E731
+    everything = np.concatenate(
+        [key(measured.train_user, measured.train_item), key(measured.test_user, measured.test_item)]
+    )
+    np.testing.assert_array_equal(np.sort(key(used.train_user, used.train_item)), np.sort(everything))
+    config = with_values(CONFIG, {"training.validation": "second_last"})
+    last = build_replicate(DATA, INDEX, config, Randomness(7, 0), hold_out=False)
+    np.testing.assert_array_equal(last.validation_user, measured.test_user)
+    np.testing.assert_array_equal(last.validation_item, measured.test_item)
+
+
+def test_everything_that_a_user_interacted_with_is_seen():
+    made = replicate(**{"positives.min_rating": 3.0})
+    indptr, items = seen_items(DATA, INDEX, made)
+    for local, code in enumerate(made.user_codes):
+        mine = set(DATA.item[DATA.user == code]) & set(made.item_codes)
+        assert set(made.item_codes[items[indptr[local] : indptr[local + 1]]]) == mine
+        held_out = made.test_item[made.test_user == local]
+        assert set(held_out) <= set(items[indptr[local] : indptr[local + 1]])
+    assert len(items) > len(made.train_item) + len(made.test_item)  # those below the rating are seen, too
 
 
 def test_data_without_columns_do_without_features():

@@ -14,12 +14,13 @@ from twins import DATA, INDEX, STEPS, WHOLE, ranked
 
 torch = pytest.importorskip("torch")
 
-from tfdat import torch_twin  # noqa: E402
 from tfdat.backend import tf  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
 from tfdat.config.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
+from tfdat.frameworks import keras_fit as keras_training  # noqa: E402
+from tfdat.frameworks import torch_twin  # noqa: E402
 from tfdat.frameworks.batches import EpochBatches, batches  # noqa: E402
 from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
 from tfdat.frameworks.torch_twin.model import normalize  # noqa: E402
@@ -27,7 +28,6 @@ from tfdat.frameworks.torch_twin.optimizers import RowAdam, make_optimizers  # n
 from tfdat.frameworks.torch_twin.training import build_twin  # noqa: E402
 from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
 from tfdat.frameworks.trained import DivergedError  # noqa: E402
-from tfdat.harness import training as keras_training  # noqa: E402
 from tfdat.presets import preset  # noqa: E402
 
 

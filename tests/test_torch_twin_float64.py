@@ -16,13 +16,13 @@ from tfdat.config.overrides import with_values  # noqa: E402
 from tfdat.config.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
 from tfdat.data.seeds import Randomness  # noqa: E402
+from tfdat.frameworks import keras_fit as keras_training  # noqa: E402
 from tfdat.frameworks.batches import EpochBatches, batches  # noqa: E402
 from tfdat.frameworks.torch_twin import training as twin_training  # noqa: E402
 from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
 from tfdat.frameworks.torch_twin.model import TwinDAT  # noqa: E402
 from tfdat.frameworks.torch_twin.optimizers import make_optimizers  # noqa: E402
 from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays  # noqa: E402
-from tfdat.harness import training as keras_training  # noqa: E402
 from tfdat.presets import PRESETS, preset  # noqa: E402
 
 CASES = pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.config import Config, SamplingConfig
 from tfdat.data.interactions import Interactions
-from tfdat.data.split import last_of_repeats, split_rows
+from tfdat.data.split import Split, last_of_repeats, split_rows
+from tfdat.errors import UserError
 from tfdat.kcore import k_core
 
 
@@ -50,11 +52,13 @@ class Sample:
     Attributes:
       rows: [n] int64 rows of the data set.
       owner: [n] int64 the drawn user that a row belongs to: equal to the data set's user unless users are cloned.
+      split: which of the rows are held out.
       counts: how many draws were rejected, users collapsed, interactions dropped.
     """
 
     rows: NDArray[np.int64]
     owner: NDArray[np.int64]
+    split: Split
     counts: dict[str, int]
 
 
@@ -76,22 +80,34 @@ def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rn
       rng: the generator of this draw.
 
     Raises:
-      ValueError: `max_draws` draws in a row missed the window, or nothing survived the core.
+      UserError: `max_draws` draws in a row missed the window, nothing survived the core, or ratings are needed that
+        the data do not have.
     """
-    low, high = config.sampling.interactions or (1, len(interactions) * 2)
+    low, high = config.sampling.interactions or (1, None)
     sizes: list[int] = []
     for _ in range(config.sampling.max_draws):
-        sample = _draw_once(interactions, index, config, rng)
-        sizes.append(len(sample.rows))
-        if low <= sizes[-1] <= high:
-            return dataclasses.replace(sample, counts={"draws_rejected": len(sizes) - 1, **sample.counts})
-    raise ValueError(_no_draw(interactions, config.sampling, sizes))
+        draw = _draw_once(interactions, index, config, rng)
+        sizes.append(len(draw.rows))
+        if low <= sizes[-1] and (high is None or sizes[-1] <= high):
+            split = draw.split or split_rows(interactions, draw.rows, draw.owner, config.split)
+            return Sample(draw.rows, draw.owner, split, {"draws_rejected": len(sizes) - 1, **draw.counts})
+    raise UserError(_no_draw(interactions, config.sampling, sizes))
 
 
-def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> Sample:
-    drawn = draw_users(interactions.num_users, config.sampling, rng)
+class _Draw(NamedTuple):
+    """A draw after the core; its split is None where it is made only once the draw is accepted."""
+
+    rows: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    split: Split | None
+    counts: dict[str, int]
+
+
+def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> _Draw:
+    sampling = config.sampling
+    drawn = draw_users(interactions.num_users, sampling, rng)
     distinct = np.unique(drawn)
-    cloned = config.sampling.duplicates == "clone"
+    cloned = sampling.duplicates == "clone"
     users = drawn if cloned else distinct
     rows, owner = index.rows_of(users)
     drawn_rows = len(rows)
@@ -108,8 +124,15 @@ def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng
         "below_min_rating": drawn_rows - positive_rows,
         "repeats_dropped": positive_rows - len(rows),
     }
-    rows, owner = _select(rows, owner, _core(interactions, rows, owner, config))
-    return Sample(rows, owner if cloned else users[owner], counts)
+    owner = owner if cloned else users[owner]
+    split, item = None, interactions.item[rows]
+    if sampling.core_order == "before_split":
+        keep = k_core(owner, item, sampling.min_user, sampling.min_item, sampling.core)
+    else:
+        split = split_rows(interactions, rows, owner, config.split)
+        keep = _core_of_training(owner, item, split.test, sampling)
+        split = split.of_rows(keep)
+    return _Draw(*_select(rows, owner, keep), split, counts)
 
 
 def _select(
@@ -123,36 +146,32 @@ def _positive(interactions: Interactions, rows: NDArray[np.int64], config: Confi
     if minimum <= 0:
         return np.ones(len(rows), dtype=bool)
     if interactions.rating is None:
-        raise ValueError(f"positives.min_rating={minimum:g} needs ratings, which {interactions.name} does not have.")
+        raise UserError(f"positives.min_rating={minimum:g} needs ratings, which {interactions.name} does not have.")
     return np.asarray(interactions.rating[rows] >= minimum)
 
 
-def _core(
-    interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int64], config: Config
+def _core_of_training(
+    owner: NDArray[np.int64], item: NDArray[np.int32], test: NDArray[np.bool_], sampling: SamplingConfig
 ) -> NDArray[np.bool_]:
-    sampling, item = config.sampling, interactions.item[rows]
-    if sampling.core_order == "before_split":
-        return k_core(owner, item, sampling.min_user, sampling.min_item, sampling.core)
-    held_out = split_rows(interactions, rows, owner, config.split).test
-    keep = held_out.copy()
-    trained = np.flatnonzero(~held_out)
+    """[n] the rows to keep: the core of the training rows, and the test rows of the users that it keeps."""
+    trained = np.flatnonzero(~test)
     core = k_core(owner[trained], item[trained], sampling.min_user, sampling.min_item, sampling.core)
+    keep = np.isin(owner, owner[trained[core]])
     keep[trained] = core
-    survivors = np.bincount(owner[trained[core]], minlength=int(owner.max(initial=0)) + 1) > 0
-    return np.asarray(keep & survivors[owner])
+    return keep
 
 
 def _no_draw(interactions: Interactions, sampling: SamplingConfig, sizes: list[int]) -> str:
     draws = f"{len(sizes)} draws of {sampling.user_fraction:.2%} of the {interactions.num_users:,} users"
     after = f"after the {sampling.min_user}/{sampling.min_item}-core"
-    if sampling.interactions is None:
-        return (
-            f"{interactions.name}: {draws} left no interaction {after}. "
-            "Raise sampling.user_fraction or lower sampling.min_user and sampling.min_item."
-        )
+    can_raise = sampling.user_fraction < 1
+    if sampling.interactions is None or max(sizes) == 0:
+        lower = "lower sampling.min_user and sampling.min_item."
+        fix = f"Raise sampling.user_fraction or {lower}" if can_raise else lower.capitalize()
+        return f"{interactions.name}: {draws} left no interaction {after}. {fix}"
     low, high = sampling.interactions
+    other = "Change it with --set sampling.user_fraction=..., or accept" if can_raise or max(sizes) > high else "Accept"
     return (
         f"{interactions.name}: {draws} gave {min(sizes):,} to {max(sizes):,} interactions {after}, "
-        f"never {low:,} to {high:,}. Change it with --set sampling.user_fraction=..., "
-        "or accept any size with --set sampling.interactions=none."
+        f"never {low:,} to {high:,}. {other} any size with --set sampling.interactions=none."
     )

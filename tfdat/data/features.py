@@ -32,6 +32,11 @@ class FeatureTables:
     major_category: int
 
     @property
+    def has_category(self) -> NDArray[np.bool_]:
+        """[I] whether the item's category is known."""
+        return np.asarray(self.item_category < self.num_categories)
+
+    @property
     def num_users(self) -> int:
         return len(self.user_numeric)
 

@@ -43,16 +43,37 @@ class Split:
     """Rows in each user's order of time, and which of them are held out.
 
     Attributes:
+      user: [n] user codes, in the order of the rows, as all masks are.
       order: [n] positions that sort the rows by user, then time, then the tie-break.
-      test: [n] mask in the original order: the user's last row.
-      previous: [n] mask in the original order: the row before the last, where the user has three or more.
-      tied_users: number of users whose last day holds more than one row.
+      test: [n] mask: the user's last row.
+      previous: [n] mask: the row before the last, where the user has three or more.
+      tied: [n] mask: the rows of users whose last time holds more than one row.
     """
 
+    user: NDArray[np.integer]
     order: NDArray[np.int64]
     test: NDArray[np.bool_]
     previous: NDArray[np.bool_]
-    tied_users: int
+    tied: NDArray[np.bool_]
+
+    @property
+    def tied_users(self) -> int:
+        """Number of users whose last time holds more than one row."""
+        return len(np.unique(self.user[self.tied]))
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> Split:
+        """The split of the rows that `keep` [n] marks: no other row is held out instead of one that is gone."""
+        kept_before = np.cumsum(keep) - 1
+        user, order = self.user[keep], kept_before[self.order[keep[self.order]]]
+        test = self.test[keep]
+        return Split(user, order, test, _before_test(user, order, test), self.tied[keep])
+
+    def without_test(self) -> Split:
+        """Nothing is held out for a test; `previous` marks the last row of each user who has two or more."""
+        sorted_user = self.user[self.order]
+        last = np.zeros(len(self.user), dtype=bool)
+        last[self.order] = _last(sorted_user) & _has_previous(sorted_user)
+        return dataclasses.replace(self, test=np.zeros(len(self.user), dtype=bool), previous=last)
 
 
 def split_last(
@@ -70,17 +91,30 @@ def split_last(
     breaker = np.arange(len(user)) if split.ties == "file_order" else tie_break
     order = np.lexsort((breaker, timestamp, user))
     sorted_user, sorted_time = user[order], timestamp[order]
-    last = np.append(sorted_user[1:] != sorted_user[:-1], True)
-    has_previous = np.append(False, sorted_user[1:] == sorted_user[:-1])
-    tied = last & has_previous & np.append(False, sorted_time[1:] == sorted_time[:-1])
-    held_out = last & has_previous
-    if split.ties == "drop_users":
-        held_out &= ~tied
-    before = np.append(held_out[1:], False) & has_previous
-    test, previous = np.zeros(len(user), dtype=bool), np.zeros(len(user), dtype=bool)
+    held_out = _last(sorted_user) & _has_previous(sorted_user)
+    ends_tied = held_out & np.append(False, sorted_time[1:] == sorted_time[:-1])
+    tied = np.isin(user, sorted_user[ends_tied])
+    test = np.zeros(len(user), dtype=bool)
     test[order] = held_out
-    previous[order] = before
-    return Split(order, test, previous, int(tied.sum()))
+    if split.ties == "drop_users":
+        test &= ~tied
+    return Split(user, order, test, _before_test(user, order, test), tied)
+
+
+def _last(sorted_user: NDArray[np.integer]) -> NDArray[np.bool_]:
+    return np.append(sorted_user[1:] != sorted_user[:-1], True)
+
+
+def _has_previous(sorted_user: NDArray[np.integer]) -> NDArray[np.bool_]:
+    return np.append(False, sorted_user[1:] == sorted_user[:-1])
+
+
+def _before_test(user: NDArray[np.integer], order: NDArray[np.int64], test: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[n] marks the row before the test row, where another row of the user stands before it."""
+    sorted_user = user[order]
+    before = np.zeros(len(user), dtype=bool)
+    before[order] = np.append(test[order][1:], False) & _has_previous(sorted_user)
+    return before
 
 
 def split_rows(

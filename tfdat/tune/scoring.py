@@ -45,7 +45,8 @@ class Scorer:
                 f"Received: {config.features.user_statistics}."
             )
         randomness = Randomness(self._seed, number)
-        return without_test(build_replicate(self._interactions, self._index, config, randomness), config)
+        made = build_replicate(self._interactions, self._index, config, randomness)
+        return without_test(self._interactions, self._index, config, made)
 
     def __call__(self, config: Config) -> dict[str, float]:
         """Trains `config` on every replicate.
