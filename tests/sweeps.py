@@ -7,7 +7,7 @@ from small import small_interactions
 
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
-from tfdat.frameworks.trained import DivergedError
+from tfdat.frameworks.contract import DivergedError
 from tfdat.tune.space import FIXED, SPACE
 from tfdat.tune.sweep import Sweep
 

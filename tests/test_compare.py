@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_directory import write_run
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.compare import main
 from tfdat.statistics.comparisons import with_papers, with_run, within_run
 from tfdat.statistics.published import METRICS, published
@@ -284,7 +284,7 @@ def test_user_errors_are_one_line_and_exit_code_2(
     path = tmp_path / "results.json"
     if content is not None:
         path.write_text(content)
-    assert run_face(main, [str(path)]) == 2
+    assert run_command(main, [str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")
@@ -295,7 +295,7 @@ def test_user_errors_are_one_line_and_exit_code_2(
 def test_runs_without_a_common_model_are_a_user_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "o.json"
     other.write_text('{"framework": "x", "variants": {"mine": {"metrics": {"hr@50": {"values": [0.1]}}}}}')
-    assert run_face(main, [str(_run(tmp_path, "a")), str(other)]) == 2
+    assert run_command(main, [str(_run(tmp_path, "a")), str(other)]) == 2
     assert "have no model in common" in capsys.readouterr().err
 
 

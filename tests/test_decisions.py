@@ -19,7 +19,7 @@ from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
 from tfdat.frameworks.batches import EpochBatches
 from tfdat.frameworks.keras_fit import compiled_model, fit
-from tfdat.harness.tasks import Laboratory
+from tfdat.harness.tasks import Experiment
 from tfdat.statistics.results_file import Metric
 from tfdat.statistics.text import format_metric
 
@@ -243,7 +243,7 @@ def test_the_printed_spread_is_the_chosen_one():
 
 
 def test_unpaired_variants_have_draws_of_their_own():
-    paired, independent = (Laboratory(DATA, config, 7) for config in both("analysis.pairing", "independent"))
+    paired, independent = (Experiment(DATA, config, 7) for config in both("analysis.pairing", "independent"))
     same = paired.replicate(0, "dat"), paired.replicate(0, "two-tower")
     other = independent.replicate(0, "dat"), independent.replicate(0, "two-tower")
     assert same[0] is same[1]

@@ -14,7 +14,7 @@ import pytest
 from runs import settings, train, write_csv
 from small import SMALL_SETTINGS, small_interactions
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.config import Config
 from tfdat.config.overrides import from_dict, with_values
 from tfdat.config.variants import apply_variant
@@ -24,7 +24,7 @@ from tfdat.frameworks.events import EventWriter
 from tfdat.frameworks.initial_weights import initial_weights
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.replicate_files import README, export_replicates
-from tfdat.harness.tasks import Laboratory
+from tfdat.harness.tasks import Experiment
 from tfdat.train import main
 
 DATA = small_interactions()
@@ -32,7 +32,7 @@ EPOCHS = (0, 1, 3)
 
 
 def laboratory(**changes):
-    return Laboratory(DATA, with_values(Config(), {**SMALL_SETTINGS, **changes}), seed=5)
+    return Experiment(DATA, with_values(Config(), {**SMALL_SETTINGS, **changes}), seed=5)
 
 
 def exported(lab, root, variants=("dat",), numbers=(0,)):
@@ -143,7 +143,7 @@ def test_the_command_trains_with_torch(tmp_path):
     assert results["framework"].startswith("torch 2.")
     assert results["variants"]["dat"]["epochs"] == [3]
     record = json.loads((out / "replicates" / "dat" / "000.json").read_text())
-    assert record["counts"] == Laboratory(load(str(csv)), with_values(Config(), SMALL_SETTINGS), 42).replicate(0).counts
+    assert record["counts"] == Experiment(load(str(csv)), with_values(Config(), SMALL_SETTINGS), 42).replicate(0).counts
     assert list((out / "events" / "dat" / "000").glob("events.out.tfevents*"))
 
 
@@ -162,12 +162,12 @@ def test_tensorboard_reads_the_events(tmp_path):
 
 def test_torch_on_several_devices_is_refused(capsys):
     pytest.importorskip("torch")
-    assert run_face(main, ["--framework", "torch", "--strategy", "mirrored"]) == 2
+    assert run_command(main, ["--framework", "torch", "--strategy", "mirrored"]) == 2
     error = capsys.readouterr().err
     assert error == "error: --framework torch trains a replicate on one device. Received: --strategy mirrored.\n"
 
 
 def test_torch_that_is_not_installed_is_one_line(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert run_face(main, ["--framework", "torch"]) == 2
+    assert run_command(main, ["--framework", "torch"]) == 2
     assert capsys.readouterr().err == "error: PyTorch is not installed: `pip install 'tfdat[torch]'` installs it.\n"

@@ -16,7 +16,7 @@ import pytest
 from chromium import BROWSER, Page, page
 from run_directory import HOSTILE, STEPS, write_run
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, from_dict
 from tfdat.presets import preset
@@ -221,7 +221,7 @@ def test_broken_files_are_one_line(
 ) -> None:
     root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"))
     (root / file).write_bytes(content)
-    assert run_face(main, [str(root)]) == 2
+    assert run_command(main, [str(root)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -229,11 +229,11 @@ def test_broken_files_are_one_line(
 
 
 def test_no_run_is_one_line_and_pickles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_face(main, [str(tmp_path / "none")]) == 2
+    assert run_command(main, [str(tmp_path / "none")]) == 2
     assert "is not a run directory" in capsys.readouterr().err
     root = write_run(tmp_path / "run", replicates=1, methods=("dat", "mostpop"))
     np.savez(root / "replicates/dat/000.npz", optimistic=np.array([{"a": 1}], dtype=object))
-    assert run_face(main, [str(root)]) == 2
+    assert run_command(main, [str(root)]) == 2
     assert "000.npz cannot be read" in capsys.readouterr().err
 
 

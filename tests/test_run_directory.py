@@ -12,12 +12,11 @@ from small import SMALL_SETTINGS, small_interactions
 
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
-from tfdat.harness.devices import environments, gpus
+from tfdat.harness.atomic_files import read_json, remove_leftovers, replacing, write_arrays, write_json
+from tfdat.harness.devices import choose_strategy, cluster_position, environments, gpus, writes_results
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
-from tfdat.harness.files import read_json, remove_leftovers, replacing, write_arrays, write_json
 from tfdat.harness.merge import merge
-from tfdat.harness.record import Record, collapse_reasons
-from tfdat.harness.strategies import choose, cluster, writes_results
+from tfdat.harness.record import ReplicateRecord, collapse_reasons
 
 CONFIG = with_values(Config(), SMALL_SETTINGS)
 SETTINGS = RunSettings("cornelisse2024", 42, "tensorflow", describe(small_interactions()), CONFIG)
@@ -26,7 +25,7 @@ SETTINGS = RunSettings("cornelisse2024", 42, "tensorflow", describe(small_intera
 def record(number, value=0.5, **more):
     metrics = {"hr@50": value, "hr@100": value, "mrr_x10": value}
     fields = {"replicate": number, "seed": 42, "metrics": metrics, "metrics_masked": metrics, "candidates": 80}
-    return Record({**fields, "test_users": 9, "counts": {"users": 9}, **more}, {"optimistic": np.arange(3)})
+    return ReplicateRecord({**fields, "test_users": 9, "counts": {"users": 9}, **more}, {"optimistic": np.arange(3)})
 
 
 def variant_record(number, collapsed=False):
@@ -60,7 +59,7 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path):
 
 def test_leftovers_of_killed_writers_are_removed_and_no_others(tmp_path):
     code = (
-        "import os, pathlib, sys; from tfdat.harness.files import replacing\n"
+        "import os, pathlib, sys; from tfdat.harness.atomic_files import replacing\n"
         "with replacing(pathlib.Path(sys.argv[1])) as f: f.write(b'x'); f.flush(); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "a.json")], check=True)
@@ -132,11 +131,11 @@ def test_each_gpu_gets_a_worker(monkeypatch):
     assert gpus() == ["2", "5"]
     assert [e["CUDA_VISIBLE_DEVICES"] for e in environments(3)] == ["2", "5", "2"]
     assert all(e["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for e in environments(2))
-    assert choose("auto", 35) == ("one", "35 replicates on 2 GPUs: one replicate per GPU")
-    assert choose("auto", 1)[0] == "mirrored"
+    assert choose_strategy("auto", 35) == ("one", "35 replicates on 2 GPUs: one replicate per GPU")
+    assert choose_strategy("auto", 1)[0] == "mirrored"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert gpus() == []
-    assert choose("auto", 1) == ("one", "")
+    assert choose_strategy("auto", 1) == ("one", "")
 
 
 def page_faults(environment):
@@ -176,9 +175,9 @@ def test_a_worker_keeps_its_memory_between_steps():
 def test_the_cluster_is_read_from_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ValueError, match="reads TF_CONFIG"):
-        cluster()
+        cluster_position()
     workers = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
-    assert cluster() == (1, 2)
+    assert cluster_position() == (1, 2)
     assert not writes_results("multiworker")
     assert writes_results("one")

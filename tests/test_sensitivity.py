@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small import SMALL_SETTINGS, small_interactions
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, decision_fields, differences, with_values
 from tfdat.evaluation.metrics import headline
@@ -303,7 +303,7 @@ class TestCommandLine:
     def test_errors_are_one_line(self, tmp_path, monkeypatch, capsys, arguments, message):
         monkeypatch.chdir(tmp_path)
         write_csv(tmp_path / "small.csv")
-        assert run_face(sensitivity.main, ["--data", "small.csv", *arguments]) == 2
+        assert run_command(sensitivity.main, ["--data", "small.csv", *arguments]) == 2
         found = capsys.readouterr().err
         assert message in found
         assert len(found.splitlines()) == 1

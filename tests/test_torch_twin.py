@@ -22,12 +22,12 @@ from tfdat.data.seeds import Randomness  # noqa: E402
 from tfdat.frameworks import keras_fit as keras_training  # noqa: E402
 from tfdat.frameworks import torch_twin  # noqa: E402
 from tfdat.frameworks.batches import EpochBatches, batches  # noqa: E402
+from tfdat.frameworks.contract import DivergedError  # noqa: E402
 from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
 from tfdat.frameworks.torch_twin.model import normalize  # noqa: E402
 from tfdat.frameworks.torch_twin.optimizers import RowAdam, make_optimizers  # noqa: E402
 from tfdat.frameworks.torch_twin.training import build_twin  # noqa: E402
 from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
-from tfdat.frameworks.trained import DivergedError  # noqa: E402
 from tfdat.presets import preset  # noqa: E402
 
 

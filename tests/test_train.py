@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from runs import contents, settings, train, write_csv
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.statistics.results_file import read
 from tfdat.train import decisions_text, main
 
@@ -180,7 +180,7 @@ def test_a_wrong_argument_is_one_line(arguments, message, capsys, monkeypatch, t
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TF_CONFIG", raising=False)
     data = [] if "--data" in arguments else ["--data", str(csv)]
-    assert run_face(main, [*arguments, *data]) == 2
+    assert run_command(main, [*arguments, *data]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("error: ")
@@ -190,7 +190,7 @@ def test_a_wrong_argument_is_one_line(arguments, message, capsys, monkeypatch, t
 
 def test_data_too_small_for_the_window_say_what_to_change(csv, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_face(main, ["--data", str(csv)]) == 2
+    assert run_command(main, ["--data", str(csv)]) == 2
     error = capsys.readouterr().err
     assert "never 58,000 to 65,000" in error
     assert "sampling.interactions=none" in error
@@ -202,7 +202,8 @@ def test_missing_raw_files_are_named_with_their_address(capsys, tmp_path, monkey
     manual = tmp_path / "manual"
     manual.mkdir()
     assert (
-        run_face(main, ["--data", "amazon_books/final", "--data-dir", str(tmp_path), "--manual-dir", str(manual)]) == 2
+        run_command(main, ["--data", "amazon_books/final", "--data-dir", str(tmp_path), "--manual-dir", str(manual)])
+        == 2
     )
     error = capsys.readouterr().err
     assert "reviews_Books_5.json.gz" in error
@@ -214,15 +215,16 @@ def test_missing_raw_files_are_named_with_their_address(capsys, tmp_path, monkey
 def test_a_file_without_item_id(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("user_id,when\n1,2\n")
-    assert run_face(main, ["--data", "a.csv"]) == 2
+    assert run_command(main, ["--data", "a.csv"]) == 2
     assert "item_id" in capsys.readouterr().err
 
 
 def test_keras_3_imported_before_is_one_line():
     code = (
-        "import os; os.environ['TF_USE_LEGACY_KERAS'] = '0'; import tensorflow, sys; from tfdat.cli import run_face\n"
+        "import os; os.environ['TF_USE_LEGACY_KERAS'] = '0'; import tensorflow, sys\n"
+        "from tfdat.cli import run_command\n"
         "def main(argv):\n    import tfdat.backend\n    return 0\n"
-        "sys.exit(run_face(main, []))"
+        "sys.exit(run_command(main, []))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -281,7 +283,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(limit, csv, tmp_path):
 def test_an_unusable_out_is_one_line(csv, capsys, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    assert run_face(main, ["--data", str(csv), "--out", str(file / "run"), *settings()]) == 2
+    assert run_command(main, ["--data", str(csv), "--out", str(file / "run"), *settings()]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert str(file) in error

@@ -10,7 +10,7 @@ import pytest
 from small import small_interactions
 from sweeps import by_rate, recorded, sweep
 
-from tfdat.cli import run_face
+from tfdat.cli import run_command
 from tfdat.tune import __main__ as tune
 from tfdat.tune.processes import role
 from tfdat.tune.sweep import Budget, run_sweep
@@ -111,7 +111,7 @@ class TestCommandLine:
     def test_errors_are_one_line(self, tmp_path, monkeypatch, capsys, arguments, message):
         monkeypatch.chdir(tmp_path)
         write_csv(tmp_path / "small.csv")
-        assert run_face(tune.main, arguments) == 2
+        assert run_command(tune.main, arguments) == 2
         found = capsys.readouterr().err
         assert message in found
         assert len(found.splitlines()) == 1

@@ -9,7 +9,7 @@ from small import small_interactions
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.replicate import Replicate
 from tfdat.evaluation.ranking import rank_vectors, select_rows
-from tfdat.frameworks.trained import Trained
+from tfdat.frameworks.contract import TrainedModel
 
 STEPS = 100
 WHOLE = {
@@ -23,7 +23,7 @@ DATA = small_interactions(num_users=300, num_items=120)
 INDEX = UserIndex.build(DATA.user, DATA.num_users)
 
 
-def ranked(trained: Trained, replicate: Replicate) -> NDArray[np.float64]:
+def ranked(trained: TrainedModel, replicate: Replicate) -> NDArray[np.float64]:
     """[m] mid-ranks of the test items by the trained vectors, as float32."""
     seen = select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
     users, items = (side.astype(np.float32) for side in (trained.user_vectors, trained.item_vectors))

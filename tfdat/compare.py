@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tfdat.cli import Parser, run_face
+from tfdat.cli import Parser, run_command
 from tfdat.statistics.comparisons import margin_share, with_papers, with_run, within_run
 from tfdat.statistics.results_file import Results, read
 from tfdat.statistics.text import comparison_table, results_table
@@ -120,4 +120,4 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_face(main))
+    raise SystemExit(run_command(main))

@@ -16,6 +16,15 @@ class UserError(ValueError):
     """
 
 
+class MissingPackageError(UserError, ImportError):
+    """An optional package that a command needs is not installed."""
+
+    @classmethod
+    def of(cls, title: str, extra: str) -> MissingPackageError:
+        """The error for a package of the extra `extra`."""
+        return cls(f"{title} is not installed: `pip install 'tfdat[{extra}]'` installs it.")
+
+
 def printable(text: str) -> str:
     """`text` with everything that a terminal would act on made visible: control characters, and direction marks.
 

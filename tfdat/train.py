@@ -6,28 +6,38 @@ import argparse
 import hashlib
 import json
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tfdat import __version__
-from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
+from tfdat.cli import (
+    HelpFormatter,
+    Parser,
+    add_data_options,
+    add_options,
+    add_version,
+    default_folder,
+    load_data,
+    names,
+    positive,
+    resumable,
+    run_command,
+)
 from tfdat.config import Config
 from tfdat.config.overrides import decision_fields, differences
 from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
-from tfdat.data.loading import DATA_HELP, load
-from tfdat.data.options import add_read_options, read_options
+from tfdat.data.loading import DATA_HELP
+from tfdat.errors import UserError
 from tfdat.evaluation.baselines import BASELINES, check_baselines
-from tfdat.frameworks.torch_twin import require_torch
-from tfdat.harness.devices import gpus
+from tfdat.frameworks import TRAINERS, framework
+from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.merge import merge
-from tfdat.harness.run import Outcome, Plan, check_variants, run
-from tfdat.harness.strategies import STRATEGIES, Strategy, choose, cluster
-from tfdat.harness.tasks import Laboratory
-from tfdat.presets import DEFAULT_DATA, PRESETS, resolve
+from tfdat.harness.run import ENGINES, Outcome, Plan, check_variants, run
+from tfdat.harness.tasks import Experiment
+from tfdat.presets import resolve
 from tfdat.statistics import results_file as stored
 from tfdat.statistics.text import results_table
 
@@ -56,30 +66,26 @@ def make_parser() -> Parser:
     """The command line."""
     parser = Parser(prog="python -m tfdat.train", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to estimate")
-    what.add_argument("--preset", default="cornelisse2024", help=f"{', '.join(PRESETS)}, or a .json file of settings")
-    what.add_argument("--data", default=DEFAULT_DATA, metavar="SPEC", help="a dataset name or an interactions file")
-    what.add_argument("--variants", default="dat,dat-no-cal", metavar="A,B", help="models to train, comma-separated")
+    add_options(what, "--preset", "--data", "--variants")
     what.add_argument(
-        "--baselines", default="", metavar="A,B", help=f"beside chance and MostPop: {', '.join(sorted(BASELINES))}"
+        "--baselines",
+        type=names,
+        default="",
+        metavar="A,B",
+        help=f"beside chance and MostPop: {', '.join(sorted(BASELINES))}",
     )
-    what.add_argument("--replicates", type=int, default=3, metavar="N", help="bootstrap replicates")
-    what.add_argument("--seed", type=int, default=42, metavar="S", help="seed of all randomness")
-    what.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help="change one decision"
-    )
+    add_options(what, "--replicates", "--seed", "--set")
     where = parser.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/<data>_<preset>_...)")
-    where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
-    where.add_argument("--manual-dir", type=Path, metavar="DIR", help="raw files, for a dataset that has to be built")
-    add_read_options(parser)
+    add_options(where, "--out", out="run directory (default: runs/<data>_<preset>_seed<S>...)")
+    add_data_options(parser, where)
     how = parser.add_argument_group("how")
-    how.add_argument("--workers", type=int, metavar="W", help="processes (default: one a GPU, else one a core)")
+    add_options(how, "--workers")
     how.add_argument(
-        "--framework", choices=("tensorflow", "torch"), default="tensorflow", help="who trains; torch is for comparison"
+        "--framework", choices=TRAINERS, default=next(iter(TRAINERS)), help="who trains; torch is for comparison"
     )
-    how.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices a replicate, see tf.distribute")
-    how.add_argument("--devices", type=int, metavar="D", help="for mirrored: GPUs, or parts to split the CPU into")
-    how.add_argument("--engine", choices=("processes", "ray"), default="processes", help="who runs the workers")
+    how.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices per replicate, see tf.distribute")
+    how.add_argument("--devices", type=positive, metavar="D", help="for mirrored: GPUs, or parts to split the CPU into")
+    how.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who runs the workers")
     how.add_argument("--shard", default="1/1", metavar="K/N", help="do the K-th of N parts of the replicates")
     how.add_argument("--merge", nargs="+", type=Path, metavar="RUN", help="bring shards together in --out, and end")
     how.add_argument(
@@ -88,9 +94,9 @@ def make_parser() -> Parser:
         metavar="DIR",
         help="write samples and initial weights for other code, and end",
     )
-    how.add_argument("--progress", choices=("auto", "live", "plain", "quiet"), default="auto", help="what to show")
+    add_options(how, "--progress")
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
-    how.add_argument("--version", action="version", version=f"tfdat {__version__}")
+    add_version(how)
     return parser
 
 
@@ -104,24 +110,24 @@ def main(argv: Sequence[str]) -> int:
         return merge_shards(arguments.merge, arguments.out)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
     wanted = wanted_strategy(arguments.framework, arguments.strategy)
-    strategy, choice = choose(wanted, _positive("--replicates", arguments.replicates))
+    strategy, choice = choose_strategy(wanted, arguments.replicates)
     plan = Plan(
-        variants=check_variants(_names(arguments.variants)),
+        variants=check_variants(arguments.variants),
         baselines=_baselines(arguments.baselines),
         replicates=arguments.replicates,
         shard=parse_shard(arguments.shard),
-        workers=None if arguments.workers is None else _positive("--workers", arguments.workers),
+        workers=arguments.workers,
         strategy=strategy,
-        devices=None if arguments.devices is None else _positive("--devices", arguments.devices),
+        devices=arguments.devices,
         engine=arguments.engine,
         progress=arguments.progress,
     )
-    interactions = load(arguments.data, arguments.data_dir, arguments.manual_dir, read_options(arguments))
+    interactions = load_data(arguments)
     settings = RunSettings(
         arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
     )
     if arguments.export_replicates:
-        return export(interactions, settings, plan, arguments.export_replicates)
+        return write_replicate_files(interactions, settings, plan, arguments.export_replicates)
     out = arguments.out or default_out(arguments, config)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
@@ -138,36 +144,33 @@ def main(argv: Sequence[str]) -> int:
     ):
         print(f"note: {note}")
     sys.stdout.flush()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
-    try:
+    with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         outcome = run(interactions, settings, plan, out)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. Finished replicates are in {out}; the same command goes on from there.", file=sys.stderr)
-        return INTERRUPTED
     return report_outcome(outcome, plan, out)
 
 
-def wanted_strategy(framework: str, strategy: Strategy) -> Strategy:
-    """`strategy` where the framework has it.
+def wanted_strategy(name: str, strategy: Strategy) -> Strategy:
+    """`strategy` where the framework `name` has it.
 
     Raises:
-      ImportError: PyTorch is wanted and not installed.
-      ValueError: several devices are wanted for PyTorch.
+      MissingPackageError: the framework is not installed.
+      UserError: several devices are wanted of a framework that trains on one.
     """
-    if framework != "torch":
+    chosen = framework(name)
+    chosen.require()
+    if chosen.several_devices:
         return strategy
-    require_torch()
     if strategy not in ("auto", "one"):
-        raise ValueError(f"--framework torch trains a replicate on one device. Received: --strategy {strategy}.")
+        raise UserError(f"--framework {name} trains a replicate on one device. Received: --strategy {strategy}.")
     return "one"
 
 
-def export(interactions: Interactions, settings: RunSettings, plan: Plan, root: Path) -> int:
+def write_replicate_files(interactions: Interactions, settings: RunSettings, plan: Plan, root: Path) -> int:
     """Writes the replicates of `plan` for other code."""
     from tfdat.harness.replicate_files import export_replicates
 
-    laboratory = Laboratory(interactions, settings.config, settings.seed)
-    for folder in export_replicates(laboratory, settings, plan.variants, plan.numbers, root):
+    experiment = Experiment(interactions, settings.config, settings.seed)
+    for folder in export_replicates(experiment, settings, plan.variants, plan.numbers, root):
         print(folder, flush=True)
     print(f"{root / 'README.md'} says what the files hold.")
     return 0
@@ -176,7 +179,7 @@ def export(interactions: Interactions, settings: RunSettings, plan: Plan, root: 
 def describe_devices(plan: Plan) -> str:
     """How many devices share a replicate, for `config.json`."""
     if plan.strategy == "multiworker":
-        return f"multiworker x{cluster()[1]}"
+        return f"multiworker x{cluster_position()[1]}"
     return f"mirrored x{plan.devices or len(gpus()) or 1}" if plan.strategy == "mirrored" else plan.strategy
 
 
@@ -211,15 +214,13 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
 
 def default_out(arguments: argparse.Namespace, config: Config) -> Path:
     """A folder named after the data, the preset, the seed and, where settings differ from the preset's, a hash."""
-    data = re.sub(r"[^\w.-]+", "-", arguments.data).strip("-.")
-    name = f"{data}_{Path(arguments.preset).stem}_seed{arguments.seed}"
-    if arguments.framework != "tensorflow":
-        name += f"_{arguments.framework}"
+    parts = [arguments.data, Path(arguments.preset).stem, f"seed{arguments.seed}"]
+    if arguments.framework != next(iter(TRAINERS)):
+        parts.append(arguments.framework)
     different = differences(resolve(arguments.preset, arguments.data, ())[0], config)
     if different:
-        digest = hashlib.sha256(json.dumps(different, sort_keys=True, default=str).encode()).hexdigest()
-        name += f"_{digest[:8]}"
-    return Path("runs") / name
+        parts.append(hashlib.sha256(json.dumps(different, sort_keys=True, default=str).encode()).hexdigest()[:8])
+    return default_folder("runs", *parts)
 
 
 def decisions_text() -> str:
@@ -246,25 +247,15 @@ def _warnings(has_categories: bool, config: Config) -> list[str]:
     return []
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _baselines(text: str) -> tuple[str, ...]:
-    names = [name for name in _names(text) if name != "chance"]
-    check_baselines(names)
-    return tuple(names)
-
-
-def _positive(option: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{option} should be a positive integer. Received: {value}.")
-    return value
+def _baselines(wanted: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(name for name in wanted if name != "chance")
+    check_baselines(found)
+    return found
 
 
 def entry() -> int:
     """The console script."""
-    return run_face(main)
+    return run_command(main)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ _ARRAYS = (
 )
 _FORMAT = 2
 _LOCK = "writing"
-_TEMPORARY = "tfdat-columns-"
+_TEMPORARY = "tfdat-run-"
 _SPARED = 60.0  # seconds
 
 
@@ -139,15 +139,14 @@ def write_columns(interactions: Interactions, directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def temporary_columns(interactions: Interactions) -> Iterator[Path]:
-    """A folder of columns for as long as the block lasts. Those of killed processes are removed."""
+def temporary_folder() -> Iterator[Path]:
+    """A folder for as long as the block lasts. Those of killed processes are removed."""
     root = Path(tempfile.gettempdir())
     remove_unfinished(root, _TEMPORARY)
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
     with _held(folder):
         try:
-            write_columns(interactions, folder / "columns")
-            yield folder / "columns"
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -14,8 +14,8 @@ from tfdat.backend import keras, tf
 from tfdat.config import Config, TrainingConfig
 from tfdat.data.replicate import Pairs, Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches, steps
+from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
 from tfdat.frameworks.monitoring import monitored, validation_hit_rate
-from tfdat.frameworks.trained import DivergedError, OnEpoch, Trained
 from tfdat.model.dat import DAT, build_dat
 from tfdat.model.optimizers import make_optimizer
 
@@ -23,7 +23,7 @@ STEPS_PER_EXECUTION = 256
 """Most steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
 
 
-def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None, strategy: Any = None) -> Trained:
+def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None, strategy: Any = None) -> TrainedModel:
     """Trains a model for `replicate`.
 
     Args:
@@ -38,7 +38,7 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
     model = compiled_model(replicate, config, strategy)
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch)
-    return Trained(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
+    return TrainedModel(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
 
 
 def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -> DAT:

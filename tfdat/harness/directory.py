@@ -15,9 +15,9 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, from_dict, to_dict
 from tfdat.data.interactions import Interactions
+from tfdat.harness.atomic_files import read_json, remove_leftovers, write_arrays, write_json
 from tfdat.harness.devices import cores, gpus
-from tfdat.harness.files import read_json, remove_leftovers, write_arrays, write_json
-from tfdat.harness.record import Record
+from tfdat.harness.record import ReplicateRecord
 
 SCHEMA_VERSION = 1
 
@@ -128,7 +128,7 @@ class RunDirectory:
         """Whether the replicate is there in whole."""
         return self.record_path(method, number).is_file()
 
-    def write(self, method: str, number: int, record: Record) -> None:
+    def write(self, method: str, number: int, record: ReplicateRecord) -> None:
         """Stores a replicate: arrays first, then the record."""
         write_arrays(self.arrays_path(method, number), record.arrays)
         write_json(self.record_path(method, number), record.fields)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tfdat.config.variants import VARIANTS
+from tfdat.harness.atomic_files import read_json, replacing
 from tfdat.harness.directory import RunDirectory, RunSettings, differing
-from tfdat.harness.files import read_json, replacing
 from tfdat.harness.results import collect, write_results
 
 

@@ -1,28 +1,23 @@
-"""Worker processes: spawned once, fed one task at a time, replaced when they die."""
+"""The pool: hands tasks to workers, one at a time each, tries a failed one once more, and reports what happens.
+
+Where workers live is behind `Workers`: processes of this machine (`process_workers`) or a Ray cluster (`ray_workers`).
+What is to be done is behind `TaskSource`: a list that is known from the start, or a search whose next task depends on
+the results so far.
+"""
 
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from tfdat.harness.tasks import Task
+from tfdat.harness.worker import Answer
 
 ATTEMPTS = 2
 """A task that fails is tried once more."""
 
-_CONTEXT = multiprocessing.get_context("spawn")
-
-Perform = Callable[[Task, Callable[[int, Mapping[str, float]], None]], None]
-Setup = Callable[[], Perform]
-"""Is called once in each worker, must be picklable, and returns what performs a task there."""
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,176 +34,142 @@ class Event:
 
     kind: Literal["start", "epoch", "done", "retry", "failed"]
     worker: int
-    task: Task
+    task: Any
     epoch: int = 0
     logs: Mapping[str, float] = dataclasses.field(default_factory=dict)
     reason: str = ""
 
 
-@dataclasses.dataclass
-class _Worker:
-    process: SpawnProcess
-    connection: Connection
-    task: Task | None = None
+OnEvent = Callable[[Event], None]
 
 
-def run_tasks(
-    tasks: Sequence[Task], setup: Setup, environments: Sequence[Mapping[str, str]], on_event: Callable[[Event], None]
-) -> dict[Task, str]:
-    """Performs `tasks` in as many processes as there are `environments`.
+class Workers(Protocol):
+    """Workers, numbered from 0, each with at most one task."""
 
-    Args:
-      tasks: in the order they are handed out.
-      setup: see `Setup`.
-      environments: environment variables of each worker, set before it starts.
-      on_event: is told what happens.
+    @property
+    def count(self) -> int:
+        """How many there may be at once."""
 
-    Returns:
-      The tasks that failed twice, each with its reason.
+    def send(self, worker: int, task: Hashable) -> None:
+        """Hands `task` to a worker, which is started if it does not run."""
 
-    Raises:
-      OSError: a worker could not write; the others are stopped.
-      KeyboardInterrupt: Ctrl-C; workers are stopped and files are whole.
-    """
-    pool = _Pool(tasks, setup, environments, on_event)
-    try:
-        return pool.run()
-    finally:
-        pool.stop()
+    def receive(self) -> Sequence[tuple[int, Answer]]:
+        """Waits until a worker answers, and returns who says what."""
 
-
-class _Pool:
-    def __init__(
-        self,
-        tasks: Sequence[Task],
-        setup: Setup,
-        environments: Sequence[Mapping[str, str]],
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self._waiting = collections.deque(tasks)
-        self._attempts: collections.Counter[Task] = collections.Counter()
-        self._failed: dict[Task, str] = {}
-        self._setup, self._environments, self._on_event = setup, environments, on_event
-        self._workers: dict[int, _Worker] = {}
-
-    def run(self) -> dict[Task, str]:
-        for number in range(min(len(self._environments), len(self._waiting))):
-            self._start(number)
-        while self._workers:
-            ready = wait([worker.connection for worker in self._workers.values()])
-            for number, worker in list(self._workers.items()):
-                if worker.connection in ready:
-                    self._listen(number, worker)
-        return self._failed
+    def finish(self) -> None:
+        """Ends the workers, none of which has a task."""
 
     def stop(self) -> None:
-        for worker in self._workers.values():
-            worker.process.kill()
-        for worker in self._workers.values():
-            worker.process.join()
-            worker.connection.close()
-        self._workers.clear()
+        """Ends the workers at once, whatever they do."""
 
-    def _start(self, number: int) -> None:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_serve, args=(theirs, self._setup), daemon=True, name=f"tfdat-{number}")
-        with _environment(self._environments[number]):
-            process.start()
-        theirs.close()
-        self._workers[number] = _Worker(process, ours)
-        self._hand_out(number)
 
-    def _hand_out(self, number: int) -> None:
-        worker = self._workers[number]
-        worker.task = self._waiting.popleft() if self._waiting else None
-        with contextlib.suppress(BrokenPipeError):
-            worker.connection.send(worker.task)
-        if worker.task is None:
-            worker.process.join()
-            worker.connection.close()
-            del self._workers[number]
-            return
-        self._on_event(Event("start", number, worker.task))
+class TaskSource(Protocol[T]):
+    """Where tasks come from, and their results go."""
 
-    def _listen(self, number: int, worker: _Worker) -> None:
-        try:
-            kind, content = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
-            self._lost(number, worker)
-            return
-        assert worker.task is not None
+    def take(self) -> T | None:
+        """The next task, or None where there is none now: it is asked again whenever a running task ends."""
+
+    def finished(self, task: T, result: Any) -> None:
+        """`task` was performed with `result`, which came from the worker."""
+
+    def left_out(self, task: T, reason: str) -> None:
+        """`task` failed as often as it is tried."""
+
+
+class TaskList(Generic[T]):
+    """Tasks known from the start, handed out in their order.
+
+    Attributes:
+      failed: the tasks that were left out, each with its reason.
+    """
+
+    def __init__(self, tasks: Sequence[T]) -> None:
+        self._waiting = collections.deque(tasks)
+        self.failed: dict[T, str] = {}
+
+    def take(self) -> T | None:
+        return self._waiting.popleft() if self._waiting else None
+
+    def finished(self, task: T, result: Any) -> None:
+        pass
+
+    def left_out(self, task: T, reason: str) -> None:
+        self.failed[task] = reason
+
+
+def run_tasks(tasks: Sequence[T], workers: Workers, on_event: OnEvent) -> dict[T, str]:
+    """Performs `tasks`; returns those that failed twice, each with its reason. For the rest see `run_source`."""
+    source = TaskList(tasks)
+    run_source(source, workers, on_event)
+    return source.failed
+
+
+def run_source(source: TaskSource[T], workers: Workers, on_event: OnEvent) -> None:
+    """Performs what `source` hands out until it has nothing more and no task is running.
+
+    Args:
+      source: see `TaskSource`.
+      workers: see `Workers`; they are ended in any case.
+      on_event: is called with everything that happens.
+
+    Raises:
+      OSError: a worker could not write its results; the others are stopped.
+      KeyboardInterrupt: Ctrl-C; workers are stopped and files are whole.
+    """
+    try:
+        _Pool(source, workers, on_event).run()
+        workers.finish()
+    finally:
+        workers.stop()
+
+
+class _Pool(Generic[T]):
+    def __init__(self, source: TaskSource[T], workers: Workers, on_event: OnEvent) -> None:
+        self._source, self._workers, self._on_event = source, workers, on_event
+        self._busy: dict[int, T] = {}
+        self._again: collections.deque[T] = collections.deque()
+        self._attempts: collections.Counter[T] = collections.Counter()
+
+    def run(self) -> None:
+        self._hand_out()
+        while self._busy:
+            for worker, answer in self._workers.receive():
+                if worker in self._busy:
+                    self._listen(worker, answer)
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        for worker in range(self._workers.count):
+            if worker in self._busy:
+                continue
+            task = self._source.take()
+            if task is None:
+                if not self._again:
+                    return
+                task = self._again.popleft()
+            self._busy[worker] = task
+            self._workers.send(worker, task)
+            self._on_event(Event("start", worker, task))
+
+    def _listen(self, worker: int, answer: Answer) -> None:
+        kind, content = answer
         if kind == "epoch":
-            self._on_event(Event("epoch", number, worker.task, *content))
+            self._on_event(Event("epoch", worker, self._busy[worker], *content))
             return
-        if kind == "no_space":
+        if kind == "unwritable":
             raise OSError(content)
+        task = self._busy.pop(worker)
         if kind == "done":
-            self._on_event(Event("done", number, worker.task))
+            self._source.finished(task, content)
+            self._on_event(Event("done", worker, task))
         else:
-            self._fail(number, worker.task, content)
-        self._hand_out(number)
+            self._failed(worker, task, content)
 
-    def _lost(self, number: int, worker: _Worker) -> None:
-        worker.process.join()
-        code = worker.process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        worker.connection.close()
-        del self._workers[number]
-        if worker.task is not None:
-            hint = ", perhaps out of memory" if code == -signal.SIGKILL else ""
-            self._fail(number, worker.task, f"its worker process ended ({how}{hint})")
-        if self._waiting:
-            self._start(number)
-
-    def _fail(self, number: int, task: Task, reason: str) -> None:
+    def _failed(self, worker: int, task: T, reason: str) -> None:
         self._attempts[task] += 1
         if self._attempts[task] < ATTEMPTS:
-            self._waiting.append(task)
-            self._on_event(Event("retry", number, task, reason=reason))
+            self._again.append(task)
+            self._on_event(Event("retry", worker, task, reason=reason))
         else:
-            self._failed[task] = reason
-            self._on_event(Event("failed", number, task, reason=reason))
-
-
-def _serve(connection: Connection, setup: Setup) -> None:
-    """The life of a worker: sets up with its first task, then performs one task after another."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    perform: Perform | None = None
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        if task is None:
-            return
-        try:
-            perform = perform or setup()
-            perform(task, lambda epoch, logs: connection.send(("epoch", (epoch, dict(logs)))))
-        except OSError as error:
-            connection.send(("no_space", f"{error.filename or 'the run directory'}: {error.strerror or error}"))
-        except MemoryError:
-            connection.send(("failed", "out of memory"))
-        except Exception as error:
-            connection.send(("failed", _in_one_line(error)))
-        else:
-            connection.send(("done", None))
-
-
-def _in_one_line(error: Exception) -> str:
-    """Type and message; Keras puts the call stack first and the message last."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[-1 if lines[0] == 'in user code:' else 0].strip()}"
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before: dict[str, Any] = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            self._source.left_out(task, reason)
+            self._on_event(Event("failed", worker, task, reason=reason))

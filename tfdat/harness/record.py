@@ -12,7 +12,7 @@ from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors, select_rows
-from tfdat.frameworks.trained import Trained
+from tfdat.frameworks.contract import TrainedModel
 
 COLLAPSED_SPREAD = 1e-3
 """A model whose users' scores (cosines) have a smaller mean standard deviation than this ranks noise."""
@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class ReplicateRecord:
     """One replicate of a variant or baseline.
 
     Attributes:
@@ -36,15 +36,15 @@ class Record:
     arrays: Arrays
 
 
-def baseline_record(ranked: RankedReplicate, replicate: Replicate, config: Config, name: str) -> Record:
+def baseline_record(ranked: RankedReplicate, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
     """The record of a baseline."""
-    return Record(
+    return ReplicateRecord(
         {"method": name, **_measured(ranked, replicate, config), "counts": replicate.counts},
         _rank_arrays(ranked, replicate),
     )
 
 
-def variant_record(trained: Trained, replicate: Replicate, config: Config, name: str) -> Record:
+def variant_record(trained: TrainedModel, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
     """Ranks the test items by a trained model's vectors and records everything about it."""
     seen = select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
     users = trained.user_vectors[replicate.test_user]
@@ -67,7 +67,7 @@ def variant_record(trained: Trained, replicate: Replicate, config: Config, name:
     arrays = _rank_arrays(ranked, replicate)
     arrays["recommended_popularity"] = recommended_popularity(users, trained.item_vectors, replicate)
     arrays |= _covariances(trained, replicate)
-    return Record(fields, arrays)
+    return ReplicateRecord(fields, arrays)
 
 
 def collapse_reasons(score_spread: float, dead_users: float, dead_items: float) -> list[str]:
@@ -128,7 +128,7 @@ def _dead_share(vectors: NDArray[np.float32]) -> float:
     return float(np.mean(~np.any(vectors, axis=1)))
 
 
-def _covariances(trained: Trained, replicate: Replicate) -> Arrays:
+def _covariances(trained: TrainedModel, replicate: Replicate) -> Arrays:
     count, category = replicate.features.num_categories, replicate.features.item_category
     if not count:
         return {}

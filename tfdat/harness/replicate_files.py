@@ -14,9 +14,9 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.negatives import MAX_ROUNDS
 from tfdat.data.replicate import Pairs, Replicate
 from tfdat.frameworks.initial_weights import initial_weights
+from tfdat.harness.atomic_files import replacing, write_arrays, write_json
 from tfdat.harness.directory import RunSettings
-from tfdat.harness.files import replacing, write_arrays, write_json
-from tfdat.harness.tasks import Laboratory
+from tfdat.harness.tasks import Experiment
 
 README = f"""\
 # Replicates of a tfdat run
@@ -88,12 +88,12 @@ def epoch_pairs(folder, epoch):
 
 
 def export_replicates(
-    laboratory: Laboratory, settings: RunSettings, variants: Iterable[str], numbers: Iterable[int], root: Path
+    experiment: Experiment, settings: RunSettings, variants: Iterable[str], numbers: Iterable[int], root: Path
 ) -> Iterator[Path]:
     """Writes replicates below `root`, with the initial weights of each variant; yields the folders as they are done.
 
     Args:
-      laboratory: builds the replicates.
+      experiment: builds the replicates.
       settings: what `config.json` is to say.
       variants: whose initial weights.
       numbers: which replicates.
@@ -106,16 +106,16 @@ def export_replicates(
     write_json(root / "config.json", settings.to_json())
     with replacing(root / "README.md") as file:
         file.write(README.encode())
-    shared = laboratory.config.analysis.pairing == "paired"
+    shared = experiment.config.analysis.pairing == "paired"
     for number in numbers:
         folders: dict[Path, None] = {}
         for variant in variants:
-            replicate = laboratory.replicate(number, variant)
+            replicate = experiment.replicate(number, variant)
             folder = (root if shared else root / variant) / f"{number:03d}"
             if folder not in folders:
-                write_replicate(folder, replicate, laboratory.interactions, settings)
+                write_replicate(folder, replicate, experiment.interactions, settings)
             folders[folder] = None
-            weights = initial_weights(replicate, apply_variant(laboratory.config, variant))
+            weights = initial_weights(replicate, apply_variant(experiment.config, variant))
             write_arrays(folder / f"weights_{variant}.npz", weights)
         yield from folders
 

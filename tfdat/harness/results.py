@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +10,10 @@ from tfdat import __version__
 from tfdat.config.overrides import to_dict
 from tfdat.config.variants import VARIANTS
 from tfdat.evaluation.baselines import chance
+from tfdat.frameworks import framework
+from tfdat.harness.atomic_files import write_json
 from tfdat.harness.directory import SCHEMA_VERSION, RunDirectory, RunSettings
-from tfdat.harness.files import write_json
 from tfdat.statistics.summary import summarize
-
-_DISTRIBUTIONS = {"tensorflow": "tensorflow", "torch": "torch"}
 
 
 def collect(
@@ -33,7 +31,7 @@ def collect(
     return {
         "schema_version": SCHEMA_VERSION,
         "tfdat_version": __version__,
-        "framework": f"{settings.framework} {importlib.metadata.version(_DISTRIBUTIONS[settings.framework])}",
+        "framework": f"{settings.framework} {framework(settings.framework).version}",
         "preset": settings.preset,
         "seed": settings.seed,
         "data": settings.data,

@@ -1,25 +1,40 @@
-"""Many replicates: what is missing is trained, what is there is kept, and the whole is summed up."""
+"""Runs: what is missing of one or several is trained with one pool of workers, and each is summed up."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tfdat.config.variants import VARIANTS
-from tfdat.data.columns import cached_directory, load_cached, temporary_columns
+from tfdat.data.columns import cached_directory, load_cached, temporary_folder, write_columns
 from tfdat.data.interactions import Interactions
-from tfdat.frameworks.trained import OnEpoch
-from tfdat.harness.devices import default_workers, environments, shared_environment
+from tfdat.errors import UserError
+from tfdat.frameworks.contract import OnEpoch
+from tfdat.harness.atomic_files import write_json
+from tfdat.harness.devices import (
+    Strategy,
+    default_workers,
+    environments,
+    make_strategy,
+    shared_environment,
+    writes_results,
+)
 from tfdat.harness.directory import RunDirectory, RunSettings
-from tfdat.harness.files import write_json
-from tfdat.harness.pool import Perform, run_tasks
+from tfdat.harness.pool import Workers, run_tasks
+from tfdat.harness.process_workers import ProcessWorkers
 from tfdat.harness.progress import Mode, Progress
 from tfdat.harness.results import collect, write_results
-from tfdat.harness.strategies import Strategy, build, writes_results
-from tfdat.harness.tasks import Laboratory, Task, perform
+from tfdat.harness.tasks import Experiment, Task, perform
+from tfdat.harness.worker import Perform, Setup
+
+Engine = Literal["processes", "ray"]
+ENGINES: tuple[Engine, ...] = ("processes", "ray")
+
+Runs = Mapping[str, tuple[RunSettings, RunDirectory]]
+"""Settings and directory of each run, by a name that tells it from the others in what is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +45,8 @@ class Plan:
       variants, baselines: what is trained and evaluated; MostPop is always among the baselines.
       replicates: their number, counted from 0.
       shard: (k, n) does only the k-th of n parts, counted from 1.
-      workers: processes; None for one a core or GPU.
-      strategy, devices: see `tfdat.harness.strategies.build`; `strategy` is not `auto` any more.
+      workers: processes; None for one per core or GPU.
+      strategy, devices: see `tfdat.harness.devices.make_strategy`; `strategy` is not `auto` any more.
       engine: `processes` of this machine, or a `ray` cluster.
       progress: see `Progress`.
     """
@@ -43,7 +58,7 @@ class Plan:
     workers: int | None = None
     strategy: Strategy = "one"
     devices: int | None = None
-    engine: Literal["processes", "ray"] = "processes"
+    engine: Engine = "processes"
     progress: Mode = "auto"
 
     @property
@@ -81,26 +96,69 @@ def run(interactions: Interactions, settings: RunSettings, plan: Plan, root: Pat
       OSError: `root` cannot be written.
     """
     directory = RunDirectory(root)
-    tasks = [
-        Task(method, number)
+    tasks = missing_tasks(directory, plan)
+    if tasks:
+        # The first draw is made here, so that data that cannot fit are refused before anything starts.
+        Experiment(interactions, settings.config, settings.seed).replicate(tasks[0].number)
+    outcome = run_several(interactions, {"": (settings, directory)}, plan)[""]
+    if outcome.results is None and not tasks and writes_results(plan.strategy):
+        return dataclasses.replace(outcome, results=summarize_run(directory, settings, plan))
+    return outcome
+
+
+def run_several(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str, Outcome]:
+    """Performs `plan` in several run directories, resuming what is there; each ends as `run` would leave it.
+
+    One pool of workers does the tasks of all runs, so that TensorFlow starts once per worker.
+
+    Args:
+      interactions: the data set of all runs.
+      runs: see `Runs`; the draws fit, as `Experiment.replicate` shows.
+      plan: what is done in each.
+
+    Returns:
+      The outcome of each run. Where nothing was missing, `results.json` is left as it is: it may hold more replicates,
+      or more baselines; `results` is None then.
+
+    Raises:
+      ValueError: a directory holds a run with other settings.
+      OSError: a directory cannot be written.
+    """
+    writes = writes_results(plan.strategy)
+    if writes:
+        for settings, directory in runs.values():
+            directory.claim(settings)
+    tasks = [task for name, (_, directory) in runs.items() for task in missing_tasks(directory, plan, name)]
+    failed = _perform_all(interactions, runs, plan, tasks)
+    return {name: _conclude(name, runs, plan, tasks, failed, writes) for name in runs}
+
+
+def _conclude(
+    name: str, runs: Runs, plan: Plan, tasks: Sequence[Task], failed: Mapping[Task, str], writes: bool
+) -> Outcome:
+    settings, directory = runs[name]
+    own = [task for task in tasks if task.run == name]
+    left_out = {task: failed[task] for task in own if task in failed}
+    results = None
+    if writes:
+        for task in own:
+            path = directory.failure_path(task.method, task.number)
+            path.unlink(missing_ok=True)
+            if task in left_out:
+                write_json(path, {"reason": left_out[task]})
+        if own or not (directory.root / "results.json").is_file():
+            results = summarize_run(directory, settings, plan)
+    return Outcome(results, len(own) - len(left_out), left_out)
+
+
+def missing_tasks(directory: RunDirectory, plan: Plan, run: str = "") -> list[Task]:
+    """What is left to do in a run directory."""
+    return [
+        Task(method, number, run)
         for number in plan.numbers
         for method in plan.methods
         if not directory.is_done(method, number)
     ]
-    if tasks:
-        # The first draw is made here, so that data that cannot fit are refused before anything starts.
-        Laboratory(interactions, settings.config, settings.seed).replicate(tasks[0].number)
-    chief = writes_results(plan.strategy)
-    if chief:
-        directory.claim(settings)
-    failed = _perform_all(interactions, settings, plan, directory, tasks)
-    if chief:
-        for task in tasks:
-            directory.failure_path(task.method, task.number).unlink(missing_ok=True)
-        for task, reason in failed.items():
-            write_json(directory.failure_path(task.method, task.number), {"reason": reason})
-    results = summarize_run(directory, settings, plan) if chief else None
-    return Outcome(results, len(tasks) - len(failed), failed)
 
 
 def summarize_run(directory: RunDirectory, settings: RunSettings, plan: Plan) -> dict[str, Any] | None:
@@ -117,67 +175,76 @@ def summarize_run(directory: RunDirectory, settings: RunSettings, plan: Plan) ->
     return results
 
 
-def _perform_all(
-    interactions: Interactions, settings: RunSettings, plan: Plan, directory: RunDirectory, tasks: Sequence[Task]
-) -> dict[Task, str]:
+def _perform_all(interactions: Interactions, runs: Runs, plan: Plan, tasks: Sequence[Task]) -> dict[Task, str]:
     if not tasks:
         return {}
-    alone = plan.strategy != "one"
-    workers = 1 if alone else min(plan.workers or default_workers(len(tasks)), len(tasks))
-    progress = Progress(len(tasks), workers, settings.config.training.epochs, plan.progress)
-    with shared_columns(interactions) as columns:
-        setup = _Setup(columns, settings, directory, plan.strategy, plan.devices)
+    epochs = max(settings.config.training.epochs for settings, _ in runs.values())
+    with temporary_folder() as scratch:
+        columns = shared_columns(interactions, scratch)
+        workers = _workers(_Setup(columns, runs, plan.strategy, plan.devices), plan, len(tasks), scratch)
+        progress = Progress(len(tasks), min(workers.count, len(tasks)), epochs, plan.progress)
         try:
-            if plan.engine == "ray":
-                from tfdat.harness.ray_pool import run_on_ray
-
-                return run_on_ray(tasks, setup, plan.workers, progress)
-            return run_tasks(tasks, setup, [shared_environment()] if alone else environments(workers), progress)
+            return run_tasks(tasks, workers, progress)
         finally:
             progress.close()
 
 
+def _workers(setup: Setup, plan: Plan, tasks: int, scratch: Path) -> Workers:
+    if plan.engine == "ray":
+        from tfdat.harness.ray_workers import RayWorkers
+
+        return RayWorkers(setup, plan.workers)
+    if plan.strategy != "one":
+        found = [shared_environment()]
+    else:
+        found = environments(min(plan.workers or default_workers(tasks), tasks))
+    # What TensorFlow leaves in TMPDIR goes with the folder, even when a worker was killed.
+    return ProcessWorkers(setup, [{**variables, "TMPDIR": str(scratch)} for variables in found])
+
+
 @dataclasses.dataclass(frozen=True)
 class _Setup:
-    """Prepares a worker: the columns are mapped, not copied, and TensorFlow starts once."""
+    """Prepares a worker: the columns are mapped, not copied, and a run's replicates are kept until the next run."""
 
     columns: Path
-    settings: RunSettings
-    directory: RunDirectory
+    runs: Runs
     strategy: Strategy
     devices: int | None
 
     def __call__(self) -> Perform:
-        strategy = build(self.strategy, self.devices)
+        strategy = make_strategy(self.strategy, self.devices)
         interactions = load_cached(self.columns)
-        settings = self.settings
-        laboratory = Laboratory(interactions, settings.config, settings.seed, settings.framework, strategy)
-        directory = self.directory if writes_results(self.strategy) else None
+        writes = writes_results(self.strategy)
+
+        @functools.lru_cache(maxsize=1)
+        def experiment(run: str) -> Experiment:
+            settings = self.runs[run][0]
+            return Experiment(interactions, settings.config, settings.seed, settings.framework, strategy)
 
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:
-            perform(laboratory, task, directory, on_epoch)
+            perform(experiment(task.run), task, self.runs[task.run][1] if writes else None, on_epoch)
 
         return perform_task
 
 
-@contextlib.contextmanager
-def shared_columns(interactions: Interactions) -> Iterator[Path]:
-    """A folder from which workers can map the columns."""
+def shared_columns(interactions: Interactions, scratch: Path) -> Path:
+    """A folder from which workers can map the columns, below `scratch` where there is none yet."""
     folder = cached_directory(interactions)
-    if folder is not None:
-        yield folder
-        return
-    with temporary_columns(interactions) as folder:
-        yield folder
+    if folder is None:
+        folder = scratch / "columns"
+        write_columns(interactions, folder)
+    return folder
 
 
 def check_variants(names: Sequence[str]) -> tuple[str, ...]:
     """`names` without repetitions.
 
     Raises:
-      ValueError: an unknown variant.
+      UserError: an unknown variant, or none.
     """
+    if not names:
+        raise UserError(f"--variants should name a model. Known: {', '.join(VARIANTS)}.")
     for name in names:
         if name not in VARIANTS:
-            raise ValueError(f"Unknown variant {name!r}. Known: {', '.join(VARIANTS)}.")
+            raise UserError(f"Unknown variant {name!r}. Known: {', '.join(VARIANTS)}.")
     return tuple(dict.fromkeys(names))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tfdat.config import Config
@@ -15,11 +16,11 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
-from tfdat.frameworks.trained import OnEpoch, Trained
+from tfdat.frameworks import framework
+from tfdat.frameworks.contract import OnEpoch
 from tfdat.harness.directory import RunDirectory
-from tfdat.harness.record import Record, baseline_record, variant_record
-
-Trainer = Callable[[Replicate, Config, OnEpoch | None], Trained]
+from tfdat.harness.record import ReplicateRecord, baseline_record, variant_record
+from tfdat.harness.worker import writing_below
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Task:
         return f"{self.run} {self.method} {self.number:03d}".lstrip()
 
 
-class Laboratory:
+class Experiment:
     """Builds replicates of one data set and runs tasks on them; the last replicates are kept, since methods share them.
 
     Args:
       interactions: the data set.
       config: the decisions.
       seed: the seed of the run.
-      framework: who trains the variants, `tensorflow` or `torch`.
+      framework_name: who trains the variants, a name in `tfdat.frameworks.TRAINERS`.
       strategy: a `tf.distribute` strategy, or None for one device.
     """
 
@@ -50,10 +51,10 @@ class Laboratory:
         interactions: Interactions,
         config: Config,
         seed: int,
-        framework: str = "tensorflow",
+        framework_name: str = "tensorflow",
         strategy: Any = None,
     ) -> None:
-        self.interactions, self.config, self.seed, self.framework = interactions, config, seed, framework
+        self.interactions, self.config, self.seed, self.framework_name = interactions, config, seed, framework_name
         self._strategy = strategy
         self._index = UserIndex.build(interactions.user, interactions.num_users)
         self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
@@ -67,7 +68,7 @@ class Laboratory:
         randomness = randomness.within(stream) if stream else randomness
         return build_replicate(self.interactions, self._index, self.config, randomness)
 
-    def run(self, task: Task, on_epoch: OnEpoch | None = None) -> Record:
+    def run(self, task: Task, on_epoch: OnEpoch | None = None) -> ReplicateRecord:
         """Trains and evaluates.
 
         Raises:
@@ -77,49 +78,49 @@ class Laboratory:
         replicate = self.replicate(task.number, task.method)
         if task.method in VARIANTS:
             config = apply_variant(self.config, task.method)
-            trained = self._trainer()(replicate, config, on_epoch)
+            train = framework(self.framework_name).trainer(self._strategy)
+            trained = train(replicate, config, on_epoch)
             return variant_record(trained, replicate, config, task.method)
         if task.method not in BASELINES:
             raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
         ranked = BASELINES[task.method](replicate, replicate.randomness.integer(task.method))
         return baseline_record(ranked, replicate, self.config, task.method)
 
-    def _trainer(self) -> Trainer:
-        if self.framework == "torch":
-            from tfdat.frameworks import torch_twin
-
-            return torch_twin.train
-        from tfdat.frameworks import keras_fit as training
-
-        return functools.partial(training.train, strategy=self._strategy)
-
 
 def perform(
-    laboratory: Laboratory, task: Task, directory: RunDirectory | None, on_epoch: OnEpoch | None = None
+    experiment: Experiment, task: Task, directory: RunDirectory | None, on_epoch: OnEpoch | None = None
 ) -> None:
     """Runs `task` and stores its files; what an interrupted attempt left behind is removed first.
 
     Args:
-      laboratory: runs it.
+      experiment: runs it.
       task: what to run.
       directory: where to store it; None in a process that only takes part (a further worker of a cluster).
-      on_epoch: see `tfdat.frameworks.trained.OnEpoch`.
+      on_epoch: see `tfdat.frameworks.contract.OnEpoch`.
     """
     if directory is None:
-        laboratory.run(task, on_epoch)
+        experiment.run(task, on_epoch)
         return
     if task.method not in VARIANTS:
-        directory.write(task.method, task.number, laboratory.run(task))
+        _store(experiment.run(task), task, directory)
         return
-    events = directory.events_path(task.method, task.number)
-    shutil.rmtree(events, ignore_errors=True)
     from tfdat.frameworks.events import EventWriter
 
-    with EventWriter(events) as writer:
+    events = directory.events_path(task.method, task.number)
+    with contextlib.ExitStack() as stack:
+        with writing_below(directory.root):
+            shutil.rmtree(events, ignore_errors=True)
+            writer = stack.enter_context(EventWriter(events))
 
-        def both(epoch: int, logs: Mapping[str, float]) -> None:
-            writer(epoch, logs)
+        def write_and_report(epoch: int, logs: Mapping[str, float]) -> None:
+            with writing_below(directory.root):
+                writer(epoch, logs)
             if on_epoch is not None:
                 on_epoch(epoch, logs)
 
-        directory.write(task.method, task.number, laboratory.run(task, both))
+        _store(experiment.run(task, write_and_report), task, directory)
+
+
+def _store(record: ReplicateRecord, task: Task, directory: RunDirectory) -> None:
+    with writing_below(directory.root):
+        directory.write(task.method, task.number, record)

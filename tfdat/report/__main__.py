@@ -10,8 +10,8 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfdat.cli import Parser, run_face
-from tfdat.harness.files import replacing
+from tfdat.cli import Parser, run_command
+from tfdat.harness.atomic_files import replacing
 from tfdat.report.page import render
 from tfdat.report.run_data import read_run
 
@@ -64,4 +64,4 @@ def write_report(run: Path) -> Path:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_face(main))
+    raise SystemExit(run_command(main))

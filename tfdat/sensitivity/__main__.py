@@ -5,22 +5,28 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import re
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfdat import __version__
-from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
+from tfdat.cli import (
+    HelpFormatter,
+    Parser,
+    add_data_options,
+    add_options,
+    add_version,
+    default_folder,
+    load_data,
+    names,
+    resumable,
+    run_command,
+)
 from tfdat.config import Config
 from tfdat.data.interactions import Interactions
-from tfdat.data.loading import DATA_HELP, load
-from tfdat.data.options import add_read_options, read_options
+from tfdat.data.loading import DATA_HELP
+from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.harness.directory import RunSettings, describe
-from tfdat.harness.files import replacing, write_json
 from tfdat.harness.run import Plan, check_variants
-from tfdat.presets import DEFAULT_DATA, PRESETS, resolve
+from tfdat.presets import PRESETS, resolve
 from tfdat.sensitivity import effects as analysis
 from tfdat.sensitivity.plot import draw
 from tfdat.sensitivity.run import run_switches
@@ -41,30 +47,27 @@ data (--data):
   {DATA_HELP}"""
 
 
+_HELPS = {
+    "variants": "the effect is shown for the first",
+    "replicates": "paired replicates",
+    "set": "change the base",
+}
+
+
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(prog="python -m tfdat.sensitivity", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to switch")
-    what.add_argument(
-        "--preset", default="cornelisse2024", metavar="P", help=f"the base: {', '.join(PRESETS)}, or a file"
-    )
-    what.add_argument("--data", default=DEFAULT_DATA, metavar="SPEC", help="a dataset name or an interactions file")
-    what.add_argument("--only", default="", metavar="KEY,...", help="these decisions, or sections of them")
-    what.add_argument("--variants", default="dat,dat-no-cal", metavar="A,B", help="the effect is shown for the first")
-    what.add_argument("--replicates", type=int, default=3, metavar="R", help="paired replicates")
-    what.add_argument("--seed", type=int, default=42, metavar="S", help="seed of all randomness")
-    what.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help="change the base"
-    )
+    add_options(what, "--preset", "--data", preset=f"the base: {', '.join(PRESETS)}, or a .json file of settings")
+    what.add_argument("--only", type=names, default="", metavar="KEY,...", help="these decisions, or sections of them")
+    add_options(what, "--variants", "--replicates", "--seed", "--set", **_HELPS)
     how = parser.add_argument_group("how")
-    how.add_argument("--workers", type=int, metavar="W", help="processes (default: one a GPU, else one a core)")
-    how.add_argument("--progress", choices=("auto", "live", "plain", "quiet"), default="auto", help="what to show")
+    add_options(how, "--workers", "--progress")
     how.add_argument("--list", action="store_true", help="list the switches, and end")
     where = parser.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/sensitivity_...)")
-    where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
-    add_read_options(parser)
-    parser.add_argument("--version", action="version", version=f"tfdat {__version__}")
+    add_options(where, "--out", out="run directory (default: runs/sensitivity_...)")
+    add_data_options(parser, where)
+    add_version(parser)
     return parser
 
 
@@ -73,9 +76,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = make_parser().parse_args(argv)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
     plan = _plan(arguments)
-    only = [name.strip() for name in arguments.only.split(",") if name.strip()]
-    interactions = load(arguments.data, arguments.data_dir, options=read_options(arguments))
-    found = switches(config, interactions, only)
+    interactions = load_data(arguments)
+    found = switches(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
         return 0
@@ -87,12 +89,8 @@ def main(argv: Sequence[str]) -> int:
     tasks = (trained + 1) * plan.replicates * len(plan.variants)
     print(f"{trained} of {len(found)} switches are to be trained, with the base {tasks} models -> {out}", flush=True)
     settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
-    try:
+    with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         base, made = run_switches(interactions, settings, found, plan, out)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. Finished replicates are in {out}; the same command goes on from there.", file=sys.stderr)
-        return INTERRUPTED
     return report_switches(base, made, settings, plan, out)
 
 
@@ -145,14 +143,8 @@ def csv_text(content: dict[str, object]) -> str:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    for option in ("replicates", "workers"):
-        value = getattr(arguments, option)
-        if value is not None and value < 1:
-            raise ValueError(f"--{option} should be a positive integer. Received: {value}.")
-    names = [name.strip() for name in arguments.variants.split(",") if name.strip()]
-    if not names:
-        raise ValueError("--variants should name a model, such as dat.")
-    return Plan(check_variants(names), (), arguments.replicates, workers=arguments.workers, progress=arguments.progress)
+    variants = check_variants(arguments.variants)
+    return Plan(variants, (), arguments.replicates, workers=arguments.workers, progress=arguments.progress)
 
 
 def _warnings(interactions: Interactions, config: Config, plan: Plan) -> list[str]:
@@ -172,8 +164,7 @@ def _listed(found: Sequence[Switch]) -> str:
 
 
 def _default_out(arguments: argparse.Namespace) -> Path:
-    data = re.sub(r"[^\w.-]+", "-", arguments.data).strip("-.")
-    return Path("runs") / f"sensitivity_{data}_{Path(arguments.preset).stem}_seed{arguments.seed}"
+    return default_folder("runs", "sensitivity", arguments.data, Path(arguments.preset).stem, f"seed{arguments.seed}")
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -183,7 +174,7 @@ def _write_text(path: Path, text: str) -> None:
 
 def entry() -> int:
     """The console script."""
-    return run_face(main)
+    return run_command(main)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
+from tfdat.harness.atomic_files import read_json
 from tfdat.harness.directory import RunDirectory, RunSettings
-from tfdat.harness.files import read_json
-from tfdat.harness.run import Plan
-from tfdat.harness.tasks import Laboratory
-from tfdat.harness.together import missing_tasks, run_together
+from tfdat.harness.run import Plan, missing_tasks, run_several
+from tfdat.harness.tasks import Experiment
 from tfdat.sensitivity.effects import Switched, Values
 from tfdat.sensitivity.switches import Switch
 
@@ -49,7 +48,7 @@ def run_switches(
     base = RunDirectory(root)
     runs = {BASE: (settings, base)}
     if missing_tasks(base, plan):
-        Laboratory(interactions, settings.config, settings.seed).replicate(0)
+        Experiment(interactions, settings.config, settings.seed).replicate(0)
     impossible = {}
     for switch in found:
         if switch.how != "train" or switch.config is None:
@@ -61,7 +60,7 @@ def run_switches(
             impossible[switch.name] = reason
         else:
             runs[switch.name] = (own, directory)
-    run_together(interactions, runs, plan)
+    run_several(interactions, runs, plan)
     values = {name: _metrics(directory, plan, own.config) for name, (own, directory) in runs.items()}
     return values[BASE], [_switched(switch, values, base, plan, root, impossible) for switch in found]
 
@@ -71,7 +70,7 @@ def _refusal(interactions: Interactions, settings: RunSettings, directory: RunDi
     if not missing_tasks(directory, plan):
         return ""
     try:
-        Laboratory(interactions, settings.config, settings.seed).replicate(0)
+        Experiment(interactions, settings.config, settings.seed).replicate(0)
     except ValueError as error:
         return str(error)
     return ""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
-import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from tfdat import __version__
-from tfdat.cli import INTERRUPTED, HelpFormatter, Parser, run_face
+from tfdat.cli import (
+    HelpFormatter,
+    Parser,
+    add_data_options,
+    add_options,
+    add_version,
+    default_folder,
+    load_data,
+    positive,
+    resumable,
+    run_command,
+)
 from tfdat.config.overrides import apply_assignments, with_values
-from tfdat.data.loading import DATA_HELP, load
-from tfdat.data.options import add_read_options, read_options
-from tfdat.presets import DEFAULT_DATA, PRESETS, resolve
+from tfdat.data.loading import DATA_HELP
+from tfdat.errors import UserError
+from tfdat.presets import PRESETS, resolve
 from tfdat.tune.space import FIXED, SPACE, describe, without
 
 ALGORITHMS = ("random", "hyperband", "bayesian")
@@ -41,31 +47,30 @@ data (--data):
   {DATA_HELP}"""
 
 
+_HELPS = {
+    "preset": f"where to start from: {', '.join(PRESETS)}, or a .json file of settings",
+    "set": "keep one decision at this",
+}
+
+
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(prog="python -m tfdat.tune", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to search")
-    what.add_argument("--data", default=DEFAULT_DATA, metavar="SPEC", help="a dataset name or an interactions file")
-    what.add_argument(
-        "--preset", default="cornelisse2024", metavar="P", help=f"where to start from: {', '.join(PRESETS)}, or a file"
-    )
-    what.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help="keep one decision at this"
-    )
+    add_options(what, "--data", "--preset", "--set", **_HELPS)
     what.add_argument("--objective", choices=OBJECTIVES, default="hr@100", help="what to maximise")
-    what.add_argument("--replicates", type=int, default=2, metavar="R", help="replicates a score is the mean of")
-    what.add_argument("--seed", type=int, default=42, metavar="S", help="seed of all randomness")
+    add_options(what, "--replicates", "--seed", replicates="replicates a score is the mean of")
+    what.set_defaults(replicates=2)
     how = parser.add_argument_group("how")
     how.add_argument("--algorithm", choices=ALGORITHMS, default="random", help="how values are chosen")
-    how.add_argument("--trials", type=int, default=30, metavar="N", help="trials in all")
+    how.add_argument("--trials", type=positive, default=30, metavar="N", help="trials in all")
     how.add_argument("--hours", type=float, metavar="H", help="start no trial after this time")
-    how.add_argument("--workers", type=int, default=1, metavar="W", help="processes on this machine")
+    how.add_argument("--workers", type=positive, default=1, metavar="W", help="processes on this machine")
     where = parser.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: sweeps/<data>_...)")
-    where.add_argument("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps datasets")
-    add_read_options(parser)
+    add_options(where, "--out", out="folder of the sweep (default: sweeps/<data>_...)")
+    add_data_options(parser, where)
     parser.add_argument("--space", action="store_true", help="list what is searched, and end")
-    parser.add_argument("--version", action="version", version=f"tfdat {__version__}")
+    add_version(parser)
     return parser
 
 
@@ -79,50 +84,34 @@ def main(argv: Sequence[str]) -> int:
     if arguments.space:
         print(describe(space))
         return 0
-    _check_numbers(arguments)
+    if arguments.hours is not None and not arguments.hours > 0:
+        raise UserError(f"--hours should be above 0. Received: {arguments.hours:g}.")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     from tfdat.tune.sweep import Budget, Sweep, run_sweep
     from tfdat.tune.trials import table
 
-    interactions = load(arguments.data, arguments.data_dir, options=read_options(arguments))
+    interactions = load_data(arguments)
     sweep = Sweep(
         interactions, base, space, arguments.algorithm, arguments.objective, arguments.replicates, arguments.seed
     )
     budget, out = (
         Budget(arguments.trials, arguments.hours),
-        arguments.out or _default_out(arguments.data, arguments.seed),
+        arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}"),
     )
     for note in changed:
         print(f"note: {note}", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what batch systems send before they kill
     command = [sys.executable, "-m", "tfdat.tune", *argv]
-    try:
+    with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers, command)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. The trials so far are in {out}; the same command goes on from there.", file=sys.stderr)
-        return INTERRUPTED
     if trials:
         print(f"\n{table(trials, arguments.objective, space, _SHOWN)}\n")
         print(f"{out / 'best.json'} holds the best trial's settings: `--preset {out / 'best.json'}` uses them.")
     return 0
 
 
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    for option in ("trials", "replicates", "workers"):
-        if getattr(arguments, option) < 1:
-            raise ValueError(f"--{option} should be a positive integer. Received: {getattr(arguments, option)}.")
-    if arguments.hours is not None and not arguments.hours > 0:
-        raise ValueError(f"--hours should be above 0. Received: {arguments.hours:g}.")
-
-
-def _default_out(data: str, seed: int) -> Path:
-    name = re.sub(r"[^\w.-]+", "-", data).strip("-.")
-    return Path("sweeps") / f"{name}_seed{seed}"
-
-
 def entry() -> int:
     """The console script."""
-    return run_face(main)
+    return run_command(main)
 
 
 if __name__ == "__main__":

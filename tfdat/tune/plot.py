@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfdat.harness.files import replacing
+from tfdat.harness.atomic_files import replacing
 from tfdat.tune.space import Dimension, Options, Space
 from tfdat.tune.trials import Trial
 

@@ -25,8 +25,8 @@ from keras_tuner.engine import base_tuner  # isort: skip
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.evaluation.ranking import NonFiniteScoresError
-from tfdat.frameworks.trained import DivergedError
-from tfdat.harness.files import write_json
+from tfdat.frameworks.contract import DivergedError
+from tfdat.harness.atomic_files import write_json
 from tfdat.tune.space import Space, declare, settings_of
 
 # KerasTuner 1.4 prints the value of every condition that it sends between processes, by a line left from debugging.

@@ -22,7 +22,7 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import to_dict
 from tfdat.data.interactions import Interactions
-from tfdat.harness.files import read_json, write_json
+from tfdat.harness.atomic_files import read_json, write_json
 from tfdat.tune.plot import write_slices
 from tfdat.tune.processes import end_with_parent, role, run_locally
 from tfdat.tune.scoring import Scorer

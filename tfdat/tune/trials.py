@@ -17,7 +17,7 @@ from typing import Any, Literal
 from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, to_dict
-from tfdat.harness.files import replacing, write_json
+from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.tune.space import Space
 
 SCHEMA_VERSION = 1

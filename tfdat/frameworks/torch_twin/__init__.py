@@ -7,20 +7,13 @@ weights, and the evaluation. Importing this package does not import PyTorch.
 
 from __future__ import annotations
 
-import importlib.util
-
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
-from tfdat.frameworks.trained import OnEpoch, Trained
+from tfdat.frameworks import TRAINERS
+from tfdat.frameworks.contract import OnEpoch, TrainedModel
 
 
-def require_torch() -> None:
-    """Raises ImportError with the command that installs PyTorch, if it is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise ImportError("PyTorch is not installed: `pip install 'tfdat[torch]'` installs it.")
-
-
-def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> Trained:
+def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> TrainedModel:
     """Trains a model for `replicate` on the CPU.
 
     Args:
@@ -29,10 +22,10 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None)
       on_epoch: is called with the number of each finished epoch, from 1, and its logs.
 
     Raises:
-      ImportError: PyTorch is not installed.
+      MissingPackageError: PyTorch is not installed.
       DivergedError: the loss is not finite.
     """
-    require_torch()
+    TRAINERS["torch"].require()
     from tfdat.frameworks.torch_twin.training import train_twin
 
     return train_twin(replicate, config, on_epoch)

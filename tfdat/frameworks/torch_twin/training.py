@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches
+from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
 from tfdat.frameworks.initial_weights import initial_weights
 from tfdat.frameworks.monitoring import monitored, validation_hit_rate
 from tfdat.frameworks.torch_twin.losses import Losses
@@ -21,15 +22,14 @@ from tfdat.frameworks.torch_twin.model import TwinDAT
 from tfdat.frameworks.torch_twin.optimizers import make_optimizers, set_rate
 from tfdat.frameworks.torch_twin.schedule import EarlyStopping, Plateau
 from tfdat.frameworks.torch_twin.weights import load_weights
-from tfdat.frameworks.trained import DivergedError, OnEpoch, Trained
 
 
-def train_twin(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> Trained:
+def train_twin(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> TrainedModel:
     """As `tfdat.frameworks.torch_twin.train`, from the initial weights of the TensorFlow model of this replicate."""
     model = build_twin(replicate, config, initial_weights(replicate, config))
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch)
-    return Trained(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
+    return TrainedModel(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
 
 
 def build_twin(replicate: Replicate, config: Config, weights: Mapping[str, NDArray[np.float32]]) -> TwinDAT:

@@ -44,11 +44,12 @@ def remove_leftovers(folder: Path) -> None:
     """Removes temporary files below `folder` whose writer, a process of this machine, was killed."""
     for path in folder.rglob(f".*{_TEMPORARY}"):
         host, _, process = path.name.removesuffix(_TEMPORARY).rpartition(".")
-        if host.endswith(f".{socket.gethostname()}") and process.isdigit() and not _is_running(int(process)):
+        if host.endswith(f".{socket.gethostname()}") and process.isdigit() and not is_running(int(process)):
             path.unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of this machine lives."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
