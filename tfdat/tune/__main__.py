@@ -20,12 +20,10 @@ from tfdat.cli import (
 )
 from tfdat.config.overrides import apply_assignments, with_values
 from tfdat.data.loading import DATA_HELP
-from tfdat.errors import UserError
+from tfdat.errors import UserError, printable
 from tfdat.presets import PRESETS, resolve
-from tfdat.tune.space import FIXED, SPACE, describe, without
-
-ALGORITHMS = ("random", "hyperband", "bayesian")
-OBJECTIVES = ("hr@100", "hr@50", "mrr_x10")
+from tfdat.tune.space import ALGORITHMS, FIXED, SPACE, describe, without
+from tfdat.tune.trials import METRICS
 
 _SHOWN = 15
 
@@ -58,11 +56,11 @@ def make_parser() -> Parser:
     parser = Parser(prog="python -m tfdat.tune", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to search")
     add_options(what, "--data", "--preset", "--set", **_HELPS)
-    what.add_argument("--objective", choices=OBJECTIVES, default="hr@100", help="what to maximise")
+    what.add_argument("--objective", choices=METRICS, default="hr@100", help="what to maximise")
     add_options(what, "--replicates", "--seed", replicates="replicates a score is the mean of")
     what.set_defaults(replicates=2)
     how = parser.add_argument_group("how")
-    how.add_argument("--algorithm", choices=ALGORITHMS, default="random", help="how values are chosen")
+    how.add_argument("--algorithm", choices=list(ALGORITHMS), default="random", help="how values are chosen")
     how.add_argument("--trials", type=positive, default=30, metavar="N", help="trials in all")
     how.add_argument("--hours", type=float, metavar="H", help="start no trial after this time")
     how.add_argument("--workers", type=positive, default=1, metavar="W", help="processes on this machine")
@@ -77,7 +75,7 @@ def make_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     arguments = make_parser().parse_args(argv)
-    preset, changed = resolve(arguments.preset, arguments.data, ())
+    preset, adapted = resolve(arguments.preset, arguments.data, ())
     base = apply_assignments(with_values(preset, FIXED), arguments.assignments)
     kept = [assignment.partition("=")[0].strip() for assignment in arguments.assignments]
     space = without(SPACE, base, kept)
@@ -92,14 +90,19 @@ def main(argv: Sequence[str]) -> int:
 
     interactions = load_data(arguments)
     sweep = Sweep(
-        interactions, base, space, arguments.algorithm, arguments.objective, arguments.replicates, arguments.seed
+        interactions,
+        base,
+        space,
+        arguments.algorithm,
+        arguments.objective,
+        arguments.replicates,
+        arguments.seed,
+        notes=(*interactions.notes, *adapted),
     )
-    budget, out = (
-        Budget(arguments.trials, arguments.hours),
-        arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}"),
-    )
-    for note in changed:
-        print(f"note: {note}", flush=True)
+    budget = Budget(arguments.trials, arguments.hours)
+    out = arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}")
+    for note in sweep.notes:
+        print(f"note: {printable(note)}", flush=True)
     command = [sys.executable, "-m", "tfdat.tune", *argv]
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers, command)

@@ -16,7 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from tfdat.errors import UserError
 from tfdat.harness.devices import environments
+from tfdat.tune.keras_tuner_adapter import leave_out
 
 ATTEMPTS = 2
 """A trial whose process dies is tried once more."""
@@ -34,13 +36,13 @@ def role() -> Role:
     """The part of this process.
 
     Raises:
-      ValueError: some of the variables are set and others are not.
+      UserError: some of the variables are set and others are not.
     """
     missing = [name for name in _NAMES if not os.environ.get(name)]
     if len(missing) == len(_NAMES):
         return "alone"
     if missing:
-        raise ValueError(f"To share a sweep set all of {', '.join(_NAMES)}. Missing: {', '.join(missing)}.")
+        raise UserError(f"To share a sweep set all of {', '.join(_NAMES)}. Missing: {', '.join(missing)}.")
     return "chief" if "chief" in os.environ[_NAMES[0]] else "worker"
 
 
@@ -68,7 +70,7 @@ def run_locally(make_chief: Callable[[], Any], command: Sequence[str], workers: 
       workers: their number.
 
     Raises:
-      ValueError: no worker could start.
+      UserError: no worker could start.
     """
     address = {_NAMES[1]: _LOOPBACK, _NAMES[2]: str(_free_port())}
     with _environment({**address, _NAMES[0]: "chief"}):
@@ -110,7 +112,7 @@ class _Team:
         while self._running:
             time.sleep(0.2)
             if not chief.is_alive() and oracle.ongoing_trials:
-                raise ValueError("The chief process of the sweep stopped before its workers; start the command again.")
+                raise UserError("The chief process of the sweep stopped before its workers; start the command again.")
             for name, process in list(self._running.items()):
                 code = process.poll()
                 if code == 0:
@@ -121,7 +123,7 @@ class _Team:
     def _replace(self, name: str, code: int, oracle: Any) -> None:
         trial = oracle.ongoing_trials.get(name)
         if trial is None:
-            raise ValueError(f"A worker of the sweep ended with exit code {code} before it had a trial; see above.")
+            raise UserError(f"A worker of the sweep ended with exit code {code} before it had a trial; see above.")
         self._deaths[trial.trial_id] += 1
         if self._deaths[trial.trial_id] >= ATTEMPTS:
             leave_out(oracle, trial, f"its process ended twice, at last with exit code {code}")
@@ -132,15 +134,6 @@ class _Team:
             process.kill()
         for process in self._running.values():
             process.wait()
-
-
-def leave_out(oracle: Any, trial: Any, reason: str) -> None:
-    """Ends an ongoing trial as failed."""
-    from tfdat.tune.search import FAILURE
-
-    trial.hyperparameters.values[FAILURE] = reason
-    trial.status = "FAILED"
-    oracle.end_trial(trial)
 
 
 def _free_port() -> int:

@@ -10,6 +10,7 @@ from tfdat.data.bootstrap import UserIndex
 from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate, without_test
 from tfdat.data.seeds import Randomness
+from tfdat.errors import UserError
 from tfdat.frameworks.keras_fit import train
 from tfdat.harness.record import variant_record
 
@@ -37,10 +38,10 @@ class Scorer:
         """Replicate `number` without its test items.
 
         Raises:
-          ValueError: the data do not fit the decisions, or the test items would show in the features.
+          UserError: the data do not fit the decisions, or the test items would show in the features.
         """
         if config.features.user_statistics != "train":
-            raise ValueError(
+            raise UserError(
                 "A sweep wants features.user_statistics=train: statistics over all reviews hold the test interaction. "
                 f"Received: {config.features.user_statistics}."
             )

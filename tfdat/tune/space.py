@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tfdat.config import Config
 from tfdat.config.overrides import get
+
+Algorithm = Literal["random", "hyperband", "bayesian"]
+
+ALGORITHMS: Mapping[Algorithm, str] = {
+    "random": "values drawn at random",
+    "hyperband": "many trials for few epochs, and the best of them anew for more",
+    "bayesian": "a Gaussian process over the trials so far",
+}
+"""How the values of trials may be chosen."""
 
 Settings = Mapping[str, Any]
 """Decisions by key, as `tfdat.config.overrides.with_values` takes them."""

@@ -12,7 +12,7 @@ import fcntl
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,20 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import to_dict
 from tfdat.data.interactions import Interactions
+from tfdat.errors import UserError
 from tfdat.harness.atomic_files import read_json, write_json
+from tfdat.tune.keras_tuner_adapter import Tuner, failure
 from tfdat.tune.plot import write_slices
 from tfdat.tune.processes import end_with_parent, role, run_locally
 from tfdat.tune.scoring import Scorer
-from tfdat.tune.search import FAILURE, Algorithm, Tuner, make_oracle, trial_config
-from tfdat.tune.space import Space, describe
+from tfdat.tune.search import EPOCHS, make_oracle, trial_config
+from tfdat.tune.space import Algorithm, Space, describe
 from tfdat.tune.trials import Trial, best, ranked, write_best, write_record
 
 DIGITS = 6
 """Significant digits of a recorded metric: KerasTuner sends float32 between processes."""
 
-_STATUS = {"COMPLETED": "sound", "FAILED": "failed", "INVALID": "failed"}
+_STATUS = {"COMPLETED": "sound", "FAILED": "failed"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Sweep:
       algorithm, objective: see `tfdat.tune.search.make_oracle`.
       replicates: of each trial.
       seed: of all randomness.
+      notes: what was changed or dropped on the way here, one sentence each; they fix nothing and are recorded.
     """
 
     data: Interactions
@@ -56,6 +59,7 @@ class Sweep:
     objective: str
     replicates: int
     seed: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The content of `sweep_settings.json`."""
@@ -93,15 +97,18 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, comm
       The trials, best first; none for a worker of a shared sweep, whose chief has them.
 
     Raises:
-      ValueError: the data do not fit, `folder` holds another sweep or is in use, or no trial gave a model.
+      UserError: the data do not fit, `folder` holds another sweep or is in use, or no trial gave a model.
       OSError: `folder` cannot be written.
     """
     scorer = Scorer(sweep.data, sweep.replicates, sweep.seed)
     part = role()
     oracle = _oracle(sweep, budget)
 
+    def score(values: Mapping[str, Any]) -> dict[str, float]:
+        return timed(scorer, trial_config(sweep.base, sweep.space, values), sweep.objective)
+
     def tuner() -> Tuner:
-        return Tuner(oracle, sweep.base, sweep.space, scorer, folder)
+        return Tuner(oracle, score, folder)
 
     if part == "worker":
         end_with_parent()
@@ -119,12 +126,24 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, comm
                 tuner().search(verbose=0)
         finally:
             found = trials_of(oracle, sweep)
-            write_record(folder, found, sweep.objective, sweep.space)
+            write_record(folder, found, sweep.objective, sweep.space, sweep.notes)
             write_slices(folder / "sweep.svg", found, sweep.objective, sweep.space)
         winner = best(found)
         config = trial_config(sweep.base, sweep.space, oracle.trials[_key(oracle, winner)].hyperparameters.values)
         write_best(folder, winner, sweep.objective, sweep.base, config)
         return ranked(found)
+
+
+def timed(score: Callable[[Config], dict[str, float]], config: Config, objective: str) -> dict[str, float]:
+    """The scores of a configuration, and the `seconds` they took.
+
+    A trial with a collapsed replicate scores 0: equal scores are no skill, and it must never be the best.
+    """
+    started = time.monotonic()
+    metrics = score(config)
+    if metrics["collapsed"]:
+        metrics = {**metrics, objective: 0.0}
+    return {**metrics, "seconds": time.monotonic() - started}
 
 
 def trials_of(oracle: Any, sweep: Sweep) -> list[Trial]:
@@ -145,7 +164,7 @@ def _trial(trial: Any, sweep: Sweep) -> Trial:
         if name in names
     }
     if sweep.algorithm == "hyperband":
-        values["epochs"] = trial.hyperparameters.values.get("tuner/epochs", "")
+        values["epochs"] = trial.hyperparameters.values.get(EPOCHS, "")
     finished = status in ("sound", "collapsed")
     return Trial(
         number=int(trial.trial_id),
@@ -153,7 +172,7 @@ def _trial(trial: Any, sweep: Sweep) -> Trial:
         score=metrics[sweep.objective] if finished else None,
         metrics=metrics if finished else {},
         values=values,
-        reason=str(trial.hyperparameters.values.get(FAILURE) or (trial.message or "").strip().rpartition("\n")[2]),
+        reason=failure(trial),
         seconds=seconds,
     )
 
@@ -181,7 +200,7 @@ def _claimed(folder: Path, sweep: Sweep) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"Another process sweeps in {folder}; --workers N shares one sweep.") from None
+            raise UserError(f"Another process sweeps in {folder}; --workers N shares one sweep.") from None
         if path.is_file():
             _check_same(read_json(path), sweep.to_json(), folder)
         else:
@@ -192,7 +211,7 @@ def _claimed(folder: Path, sweep: Sweep) -> Iterator[None]:
 def _check_same(present: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     different = [name for name in wanted if name != "tfdat_version" and present.get(name) != wanted[name]]
     if different:
-        raise ValueError(
+        raise UserError(
             f"{folder} holds a sweep with another {', another '.join(different)}. "
             "Choose another --out, or give the same settings to resume it."
         )

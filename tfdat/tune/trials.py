@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, to_dict
+from tfdat.errors import UserError
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.tune.space import Space
 
@@ -60,25 +61,28 @@ def best(trials: Sequence[Trial]) -> Trial:
     """The sound trial with the highest score.
 
     Raises:
-      ValueError: no trial is sound.
+      UserError: no trial is sound.
     """
     sound = [trial for trial in ranked(trials) if trial.status == "sound"]
     if sound:
         return sound[0]
     reasons = Counter(trial.reason or trial.status for trial in trials)
-    told = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-    raise ValueError(
-        f"None of {len(trials)} trials gave a model, so there is no best one: {told or 'none was run'}. "
+    counted = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+    raise UserError(
+        f"None of {len(trials)} trials gave a model, so there is no best one: {counted or 'none was run'}. "
         "Narrow the space with --set, or give it more trials or time."
     )
 
 
-def write_record(folder: Path, trials: Sequence[Trial], objective: str, space: Space) -> None:
-    """Writes `sweep.json`, `trials.csv` and `trials.txt`."""
+def write_record(
+    folder: Path, trials: Sequence[Trial], objective: str, space: Space, notes: Sequence[str] = ()
+) -> None:
+    """Writes `sweep.json`, `trials.csv` and `trials.txt`; `notes` stand in the first."""
     ordered = ranked(trials)
     content = {
         "schema_version": SCHEMA_VERSION,
         "objective": objective,
+        "notes": list(notes),
         "trials": [
             {
                 "number": trial.number,
