@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,25 +22,28 @@ from tfdat.cli import (
 from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
+from tfdat.errors import UserError, printable
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import Plan, check_variants
 from tfdat.presets import PRESETS, resolve
-from tfdat.sensitivity import effects as analysis
+from tfdat.sensitivity.alternatives import Alternative, alternatives
+from tfdat.sensitivity.document import Data
+from tfdat.sensitivity.effects import Evaluated, Head, Values, summarize
 from tfdat.sensitivity.plot import draw
-from tfdat.sensitivity.run import run_switches
-from tfdat.sensitivity.switches import Switch, switches
+from tfdat.sensitivity.run import run_alternatives
+from tfdat.sensitivity.tables import csv_text, table
 
 _DESCRIPTION = f"""\
-Switch every decision of a preset to each of its alternatives, one at a time, on a few paired replicates, and print what
-that changes in the metrics, largest first, and whether "CAL helps" survives it.
+Try every alternative to every decision of a preset, one at a time, on a few paired replicates, and print what each
+changes in the metrics, largest first, and whether "CAL helps" survives it.
 
   python -m tfdat.sensitivity --list
   python -m tfdat.sensitivity --only loss,model.bias --replicates 5
-  python -m tfdat.sensitivity --data interactions.csv --set sampling.user_fraction=1 --out run
+  python -m tfdat.sensitivity --data interactions.csv --out run
 
-OUT is an ordinary run directory of the preset, to which `python -m tfdat.report` adds the sensitivity; a switched
-setting is another, in OUT/<key>=<value>. What is there already is not trained again, so the same command resumes.
+OUT is an ordinary run directory of the preset, and `python -m tfdat.report OUT` shows the sensitivity with it; each
+alternative is another, in OUT/<key>=<value>. What is there already is not trained again, so the same command resumes.
 
 data (--data):
   {DATA_HELP}"""
@@ -57,13 +59,13 @@ _HELPS = {
 def make_parser() -> Parser:
     """The command line."""
     parser = Parser(prog="python -m tfdat.sensitivity", description=_DESCRIPTION, formatter_class=HelpFormatter)
-    what = parser.add_argument_group("what to switch")
+    what = parser.add_argument_group("what to try")
     add_options(what, "--preset", "--data", preset=f"the base: {', '.join(PRESETS)}, or a .json file of settings")
     what.add_argument("--only", type=names, default="", metavar="KEY,...", help="these decisions, or sections of them")
     add_options(what, "--variants", "--replicates", "--seed", "--set", **_HELPS)
     how = parser.add_argument_group("how")
     add_options(how, "--workers", "--progress")
-    how.add_argument("--list", action="store_true", help="list the switches, and end")
+    how.add_argument("--list", action="store_true", help="list the alternatives, and end")
     where = parser.add_argument_group("where")
     add_options(where, "--out", out="run directory (default: runs/sensitivity_...)")
     add_data_options(parser, where)
@@ -74,72 +76,52 @@ def make_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     arguments = make_parser().parse_args(argv)
-    config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
+    config, adapted = resolve(arguments.preset, arguments.data, arguments.assignments)
     plan = _plan(arguments)
     interactions = load_data(arguments)
-    found = switches(config, interactions, arguments.only)
+    found = alternatives(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
         return 0
-    notes = [*changed, *_warnings(interactions, config, plan)]
+    notes = (*interactions.notes, *adapted, *_warnings(interactions, config, plan))
     for note in notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     out = arguments.out or _default_out(arguments)
-    trained = sum(switch.how == "train" for switch in found)
+    trained = sum(alternative.how == "train" for alternative in found)
     tasks = (trained + 1) * plan.replicates * len(plan.variants)
-    print(f"{trained} of {len(found)} switches are to be trained, with the base {tasks} models -> {out}", flush=True)
+    print(
+        f"{trained} of {len(found)} alternatives are to be trained, with the base {tasks} models -> {out}", flush=True
+    )
     settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
-        base, made = run_switches(interactions, settings, found, plan, out)
-    return report_switches(base, made, settings, plan, out)
+        base, evaluated = run_alternatives(interactions, settings, found, plan, out)
+    return write_sensitivity(base, evaluated, settings, plan, out, notes)
 
 
-def report_switches(
-    base: analysis.Values, made: Sequence[analysis.Switched], settings: RunSettings, plan: Plan, out: Path
+def write_sensitivity(
+    base: Values,
+    evaluated: Sequence[Evaluated],
+    settings: RunSettings,
+    plan: Plan,
+    out: Path,
+    notes: Sequence[str] = (),
 ) -> int:
     """Writes `sensitivity.json`, `.csv` and `.svg` and prints the table; returns the exit code.
 
     Raises:
-      ValueError: the base has no replicate.
+      UserError: the base has no replicate.
     """
     if not base.get(plan.variants[0]):
-        raise ValueError(f"No replicate of the base could be trained; {out / 'failures'} says why.")
-    head = {
-        "preset": settings.preset,
-        "seed": settings.seed,
-        "data": {"name": settings.data["name"], "fingerprint": settings.data["fingerprint"]},
-        "replicates": plan.replicates,
-    }
-    content = analysis.content(head, base, made, plan.variants)
-    write_json(out / "sensitivity.json", content)
-    _write_text(out / "sensitivity.csv", csv_text(content))
-    _write_text(out / "sensitivity.svg", draw(base, made, plan.variants[0]))
-    print(f"\n{analysis.table(base, made, plan.variants)}\n")
-    print(f"{out / 'sensitivity.json'} holds every value; `python -m tfdat.report {out}` shows it.")
+        raise UserError(f"No replicate of the base could be trained; {out / 'failures'} says why.")
+    data = Data(**{name: settings.data[name] for name in ("name", "fingerprint", "synthetic")})
+    head = Head(settings.preset, settings.seed, data, plan.replicates, plan.variants, tuple(notes))
+    found = summarize(head, base, evaluated, settings.config.analysis.pairing == "paired")
+    write_json(out / "sensitivity.json", found.to_json())
+    _write_text(out / "sensitivity.csv", csv_text(found))
+    _write_text(out / "sensitivity.svg", draw(found))
+    print(f"\n{table(found)}\n")
+    print(f"{out / 'sensitivity.json'} holds every value; `python -m tfdat.report {shlex.quote(str(out))}` shows it.")
     return 0
-
-
-def csv_text(content: dict[str, object]) -> str:
-    """One line a switch, variant and metric of `sensitivity.json`, and one a switch and metric for CAL."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["key", "value", "base", "status", "what", "metric", "difference", "low", "high", "pairs", "reason"]
-    )
-    for switch in content["switches"]:  # type: ignore[attr-defined]
-        start = [switch[name] for name in ("key", "value", "base", "status")]
-        blocks = {
-            name: {m: row.get("effect") for m, row in block.items()} for name, block in switch["variants"].items()
-        }
-        blocks["cal"] = switch["cal"] or {}
-        lines = [
-            [*start, what, metric, found["difference"], *(found["ci95"] or ["", ""]), found["pairs"], switch["reason"]]
-            for what, block in blocks.items()
-            for metric, found in block.items()
-            if found
-        ]
-        writer.writerows(lines or [[*start, "", "", "", "", "", "", switch["reason"]]])
-    return text.getvalue()
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -156,11 +138,10 @@ def _warnings(interactions: Interactions, config: Config, plan: Plan) -> list[st
     return warnings
 
 
-def _listed(found: Sequence[Switch]) -> str:
-    lines = [f"{switch.how.replace('_', ' '):<15}{switch.name} (from {switch.base})" for switch in found]
-    return "\n".join(
-        f"{line}: {switch.reason}" if switch.reason else line for line, switch in zip(lines, found, strict=True)
-    )
+def _listed(found: Sequence[Alternative]) -> str:
+    lines = [f"{one.how.replace('_', ' '):<15}{one.name} (from {one.base})" for one in found]
+    reasons = [f": {one.reason}" if one.reason else "" for one in found]
+    return printable("\n".join(line + reason for line, reason in zip(lines, reasons, strict=True)))
 
 
 def _default_out(arguments: argparse.Namespace) -> Path:

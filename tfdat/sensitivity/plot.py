@@ -1,4 +1,4 @@
-"""The forest plot of switched decisions."""
+"""The forest plot of a sensitivity: one panel per metric, one row per alternative, largest change first."""
 
 from __future__ import annotations
 
@@ -6,42 +6,91 @@ import io
 from collections.abc import Sequence
 
 import matplotlib
-import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfdat.sensitivity.effects import METRICS, Switched, Values, effects, largest_first
+from tfdat.sensitivity.document import Measured, Sensitivity
+from tfdat.statistics.published import METRICS
+from tfdat.statistics.text import metric_label, plain
 
-MOST = 40
-"""Switches that are drawn; a table holds the rest."""
+MOST = 30
+"""Alternatives that are drawn; a table holds the rest."""
 
-_CLEAR, _UNCLEAR = "#CC3311", "#888888"
-_TITLES = {"hr@50": "HR@50", "hr@100": "HR@100", "mrr_x10": "MRR x10"}
+ROW_INCHES = 0.34
+
+_CLEAR, _UNCLEAR, _INK = "#CC3311", "#777777", "#000000"
 
 
-def draw(base: Values, found: Sequence[Switched], variant: str) -> str:
-    """An SVG with a panel a metric: the change by each switch in `variant`, with its 95 % interval, largest first."""
-    shown = [switched for switched in largest_first(found, base, variant) if effects(switched, base, variant)][:MOST]
-    # Without a fixed salt the identifiers in an SVG differ from run to run.
-    with matplotlib.rc_context({"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(11, 1.4 + 0.2 * max(4, len(shown))), layout="constrained")
-        axes = figure.subplots(1, len(METRICS), sharey=True)
-        for panel, metric in zip(axes, METRICS, strict=True):
-            panel.axvline(0, color="black", linewidth=0.8)
-            for row, switched in enumerate(shown):
-                change = effects(switched, base, variant)[metric]
-                colour = _CLEAR if change.clear else _UNCLEAR
-                panel.plot([change.difference], [row], "o", markersize=4, color=colour)
-                if change.ci95:
-                    panel.plot(change.ci95, [row, row], color=colour, linewidth=1.4)
-            level = np.mean([row[metric] for row in base[variant].values()])
-            panel.set_title(f"{_TITLES[metric]}, base {level:.4f}", fontsize=9)
-            panel.spines[["top", "right"]].set_visible(False)
-            panel.grid(axis="x", linewidth=0.3)
-        axes[0].set_yticks(range(len(shown)), [switched.name for switched in shown])
-        axes[0].set_ylim(max(len(shown), 1) - 0.5, -0.5)
-        figure.suptitle(
-            f"Change in {variant} when one decision is switched; red: the interval leaves out 0", fontsize=9
+def shown(found: Sensitivity, most: int = MOST) -> list[Measured]:
+    """The alternatives that a plot has room for."""
+    return found.compared[:most]
+
+
+def draw_metric(
+    axes: Axes, found: Sensitivity, metric: str, *, most: int = MOST, clear: str, unclear: str, ink: str
+) -> None:
+    """Draws the changes of one metric in the first variant with their 95 % intervals.
+
+    A row's name stands above its interval, so that a panel is readable at the width of a phone.
+
+    Args:
+      axes: an empty panel, about `ROW_INCHES` high per row.
+      found: what to draw.
+      metric: its key.
+      most: see `shown`.
+      clear, unclear: colours of an interval that leaves out 0, and of others.
+      ink: the colour of the zero line.
+    """
+    rows = shown(found, most)
+    axes.axvline(0, color=ink, linewidth=0.9)
+    for row, one in enumerate(rows):
+        axes.annotate(
+            plain(one.name), (0, row - 0.22), xycoords=("axes fraction", "data"), va="center", fontsize="small"
         )
+        effect = one.effects(found.variant).get(metric)
+        if effect is None:
+            continue
+        colour = clear if effect.clear else unclear
+        if effect.ci95:
+            axes.plot(effect.ci95, [row + 0.18] * 2, color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([effect.difference], [row + 0.18], "D" if effect.clear else "o", markersize=4.5, color=colour)
+    level = found.base.variants[found.variant][metric].mean
+    axes.set(title=f"{metric_label(metric)}, base {level:.4f}", ylim=(max(len(rows), 1) - 0.45, -0.6), yticks=[])
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.grid(axis="x", linewidth=0.3)
+
+
+def description(found: Sensitivity, metric: str, most: int = MOST) -> str:
+    """What `draw_metric` shows, for those who do not see it."""
+    name = metric_label(metric)
+    said = [
+        f"{plain(one.name)} {effect.difference:+.4f}"
+        for one in shown(found, most)
+        if (effect := one.effects(found.variant).get(metric))
+    ]
+    return f"Change of {name} with its 95 % interval under one alternative at a time: {', '.join(said) or 'none'}."
+
+
+def title(found: Sensitivity, rows: Sequence[Measured]) -> str:
+    """What the plot shows."""
+    part = f" (the {len(rows)} largest of {len(found.compared)})" if len(rows) < len(found.compared) else ""
+    return (
+        f"Change in {plain(found.variant)} under one alternative at a time{part}; "
+        "red diamonds: the interval leaves out 0"
+    )
+
+
+def draw(found: Sensitivity) -> str:
+    """The plot as an SVG file."""
+    rows = shown(found)
+    # Without a fixed salt the identifiers in an SVG differ from run to run.
+    style = {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(4 * len(METRICS), 1.4 + ROW_INCHES * max(4, len(rows))), layout="constrained")
+        panels = figure.subplots(1, len(METRICS), squeeze=False).ravel()
+        for axes, metric in zip(panels, METRICS, strict=True):
+            draw_metric(axes, found, metric, clear=_CLEAR, unclear=_UNCLEAR, ink=_INK)
+        figure.suptitle(f"{plain(found.data.label)}\n{title(found, rows)}", fontsize=9)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()

@@ -1,4 +1,4 @@
-"""Runs the switches of `tfdat.sensitivity.switches` and gathers what came of them."""
+"""Runs the alternatives of `tfdat.sensitivity.alternatives` and gathers what came of them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tfdat.harness.atomic_files import read_json
 from tfdat.harness.directory import RunDirectory, RunSettings
 from tfdat.harness.run import Plan, missing_tasks, run_several
 from tfdat.harness.tasks import Experiment
-from tfdat.sensitivity.effects import Switched, Values
-from tfdat.sensitivity.switches import Switch
+from tfdat.sensitivity.alternatives import Alternative
+from tfdat.sensitivity.effects import Evaluated, Values
 
 BASE = "base"
 
 
-def run_switches(
-    interactions: Interactions, settings: RunSettings, found: Sequence[Switch], plan: Plan, root: Path
-) -> tuple[Values, list[Switched]]:
-    """Trains what is missing of the base and of every switch, all with one pool of workers.
+def run_alternatives(
+    interactions: Interactions, settings: RunSettings, found: Sequence[Alternative], plan: Plan, root: Path
+) -> tuple[Values, list[Evaluated]]:
+    """Trains what is missing of the base and of every alternative, all with one pool of workers.
 
-    The base is the ordinary run in `root`; a switch is one in `root/<key>=<value>`.
+    The base is the ordinary run in `root`; an alternative is one in `root/<key>=<value>`.
 
     Args:
       interactions: the data set.
       settings: of the base.
-      found: from `switches`.
+      found: from `alternatives`.
       plan: variants, replicates and workers.
       root: where to run; it may hold the base's replicates already.
 
     Returns:
-      The base's metrics, and what came of each switch, in the order of `found`.
+      The base's metrics, and what came of each alternative, in the order of `found`.
 
     Raises:
-      ValueError: the base does not fit the data, or a directory holds a run with other settings.
+      UserError: the base does not fit the data, or a directory holds a run with other settings.
       OSError: a directory cannot be written.
     """
     base = RunDirectory(root)
@@ -50,19 +50,20 @@ def run_switches(
     if missing_tasks(base, plan):
         Experiment(interactions, settings.config, settings.seed).replicate(0)
     impossible = {}
-    for switch in found:
-        if switch.how != "train" or switch.config is None:
+    for alternative in found:
+        if alternative.how != "train" or alternative.config is None:
             continue
-        own = dataclasses.replace(settings, config=switch.config)
-        directory = RunDirectory(root / switch.name)
+        own = dataclasses.replace(settings, config=alternative.config)
+        directory = RunDirectory(root / alternative.name)
         reason = _refusal(interactions, own, directory, plan)
         if reason:
-            impossible[switch.name] = reason
+            impossible[alternative.name] = reason
         else:
-            runs[switch.name] = (own, directory)
+            runs[alternative.name] = (own, directory)
     run_several(interactions, runs, plan)
     values = {name: _metrics(directory, plan, own.config) for name, (own, directory) in runs.items()}
-    return values[BASE], [_switched(switch, values, base, plan, root, impossible) for switch in found]
+    gathered = [_evaluated(alternative, values, base, plan, settings.config, impossible) for alternative in found]
+    return values[BASE], gathered
 
 
 def _refusal(interactions: Interactions, settings: RunSettings, directory: RunDirectory, plan: Plan) -> str:
@@ -76,19 +77,28 @@ def _refusal(interactions: Interactions, settings: RunSettings, directory: RunDi
     return ""
 
 
-def _switched(
-    switch: Switch, values: dict[str, Values], base: RunDirectory, plan: Plan, root: Path, impossible: dict[str, str]
-) -> Switched:
-    made = Switched(switch.key, switch.value, switch.base, switch.number, "not_applicable", switch.reason)
-    if switch.config is None:
+def _evaluated(
+    alternative: Alternative,
+    values: dict[str, Values],
+    base: RunDirectory,
+    plan: Plan,
+    base_config: Config,
+    impossible: dict[str, str],
+) -> Evaluated:
+    made = Evaluated(
+        alternative.key, alternative.value, alternative.base, alternative.number, "not_applicable", alternative.reason
+    )
+    if alternative.config is None:
         return made
-    if switch.name in impossible:
-        return dataclasses.replace(made, reason=impossible[switch.name])
-    if switch.how == "recompute":
-        found = _metrics(base, plan, switch.config)
-        independent = switch.config.analysis.pairing == "independent"
-        return dataclasses.replace(made, status="recomputed", values=found, independent=independent)
-    found, directory = values[switch.name], RunDirectory(root / switch.name)
+    if alternative.name in impossible:
+        return dataclasses.replace(made, reason=impossible[alternative.name])
+    pairing = alternative.config.analysis.pairing
+    made = dataclasses.replace(
+        made, paired_variants=pairing == "paired", paired_with_base=pairing == base_config.analysis.pairing
+    )
+    if alternative.how == "recompute":
+        return dataclasses.replace(made, status="recomputed", values=_metrics(base, plan, alternative.config))
+    found, directory = values[alternative.name], RunDirectory(base.root / alternative.name)
     if not found.get(plan.variants[0]):
         return dataclasses.replace(made, status="failed", reason=_failure(directory, plan))
     return dataclasses.replace(made, status="trained", values=found, collapsed=_collapsed(directory, plan))

@@ -1,4 +1,4 @@
-"""Every decision switched to each of its alternatives, one at a time, and which of these cannot change anything."""
+"""Every decision with each of its alternatives, one at a time, and which of these cannot change anything."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, with_values
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATASET, dataset_decisions
+from tfdat.errors import UserError, printable
 
-RECOMPUTED = ("evaluation.mask_seen", "evaluation.ties", "evaluation.mrr_cutoff", "analysis.pairing")
+RECOMPUTED = ("evaluation.mask_seen", "evaluation.ties", "evaluation.mrr_cutoff")
 """Decisions that change what is made of the ranks and not the models: their effect follows from the stored ranks."""
 
 How = Literal["train", "recompute", "not_applicable"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Switch:
+class Alternative:
     """One decision with another value than the base's.
 
     Attributes:
       key: of the decision.
       number: its row of the ledger.
-      value, base: the value it is switched to, and the base's, as `--set` takes them.
-      config: the base with the decision switched; None where it cannot be.
+      value, base: its value here, and the base's, as `--set` takes them.
+      config: the base with this value; None where that cannot be.
       how: what has to be done for its effect.
       reason: why it is not applicable.
     """
@@ -44,10 +45,11 @@ class Switch:
         return f"{self.key}={self.value}"
 
 
-def switches(config: Config, interactions: Interactions, only: Sequence[str] = ()) -> list[Switch]:
-    """All switches of `config` on a data set, in the order of the ledger's fields.
+def alternatives(config: Config, interactions: Interactions, only: Sequence[str] = ()) -> list[Alternative]:
+    """All alternatives to `config` on a data set, in the order of the ledger's fields.
 
-    A decision's values are the default and its alternatives; those that `config` does not hold are switched to.
+    The values of a decision are its default and the alternatives that it declares; each that `config` does not hold
+    makes one alternative.
 
     Args:
       config: the base.
@@ -55,43 +57,48 @@ def switches(config: Config, interactions: Interactions, only: Sequence[str] = (
       only: keys, or the first part of keys, such as `loss`; all without it.
 
     Raises:
-      ValueError: an entry of `only` names no decision.
+      UserError: an entry of `only` names no decision.
     """
     defaults = {field.key: field.default for field in decision_fields()}
     known = [*defaults, *(key for key, _, _ in dataset_decisions())]
     for name in only:
         if not any(_selected(key, [name]) for key in known):
-            raise ValueError(f"--only {name}: no such decision. `python -m tfdat.train --decisions` lists them all.")
+            raise UserError(
+                f"--only {printable(name)}: no such decision. `python -m tfdat.train --decisions` lists them all."
+            )
     found = []
     for field in decision_fields(config):
         for value in dict.fromkeys((defaults[field.key], *field.metadata["alternatives"])):
             if value != field.default and _selected(field.key, only):
-                found.append(_switch(field.key, value, field.default, field.metadata["number"], config, interactions))
+                number = field.metadata["number"]
+                found.append(_alternative(field.key, value, field.default, number, config, interactions))
     built = interactions.name.startswith(f"{DATASET}/")
-    return found + [switch for switch in _dataset_switches() if built and _selected(switch.key, only)]
+    return found + [other for other in _of_the_data_set() if built and _selected(other.key, only)]
 
 
 def _selected(key: str, only: Sequence[str]) -> bool:
     return not only or any(key == name or key.startswith(f"{name}.") for name in only)
 
 
-def _switch(key: str, value: Any, base: Any, number: int, config: Config, interactions: Interactions) -> Switch:
-    switched, reason = None, _inert(key, config, interactions)
+def _alternative(
+    key: str, value: Any, base: Any, number: int, config: Config, interactions: Interactions
+) -> Alternative:
+    changed, reason = None, _inert(key, config, interactions)
     if not reason:
         try:
-            switched = with_values(config, {key: value})
-            reason = _same_features(config, switched, interactions)
+            changed = with_values(config, {key: value})
+            reason = _same_features(config, changed, interactions)
         except ValueError as error:
             reason = str(error)
     how: How = "not_applicable" if reason else "recompute" if key in RECOMPUTED else "train"
-    return Switch(key, number, as_text(value), as_text(base), None if reason else switched, how, reason)
+    return Alternative(key, number, as_text(value), as_text(base), None if reason else changed, how, reason)
 
 
-def _dataset_switches() -> Iterator[Switch]:
+def _of_the_data_set() -> Iterator[Alternative]:
     for key, default, metadata in dataset_decisions():
         for value in metadata["alternatives"]:
             reason = "decided when the data set is built: build it with this choice, and train on that"
-            yield Switch(key, metadata["number"], as_text(value), as_text(default), None, "not_applicable", reason)
+            yield Alternative(key, metadata["number"], as_text(value), as_text(default), None, "not_applicable", reason)
 
 
 def _inert(key: str, config: Config, interactions: Interactions) -> str:
@@ -152,8 +159,8 @@ def _features(config: Config, interactions: Interactions) -> tuple[tuple[str, ..
     return user, item
 
 
-def _same_features(config: Config, switched: Config, interactions: Interactions) -> str:
-    changed = config.features.user != switched.features.user or config.features.item != switched.features.item
-    if changed and _features(config, interactions) == _features(switched, interactions):
+def _same_features(config: Config, other: Config, interactions: Interactions) -> str:
+    different = config.features.user != other.features.user or config.features.item != other.features.item
+    if different and _features(config, interactions) == _features(other, interactions):
         return "the data lack the features that it adds or leaves out"
     return ""
