@@ -125,6 +125,55 @@ def write_replicate(
     return record
 
 
+def write_sensitivity(root: Path, alternatives: int = 24) -> Path:
+    """A `sensitivity.json` with so many alternatives that have numbers, and two that have none."""
+    rng = np.random.default_rng(5)
+
+    def effect(difference: float) -> dict[str, Any]:
+        half = 0.004 + 0.02 * rng.random()
+        return {"difference": difference, "ci95": [difference - half, difference + half], "pairs": 3}
+
+    def entry(number: int, **changes: Any) -> dict[str, Any]:
+        changed = {
+            metric: {"mean": 0.1, "values": [0.1, 0.1, 0.1], "effect": effect(0.3 / (number + 2) * (-1) ** number)}
+            for metric in CHANCE
+        }
+        return {
+            "key": "loss.mimic_stops_gradient",
+            "value": f"target_and_tower_{number}",
+            "base": "target",
+            "number": number,
+            "status": "trained",
+            "reason": "",
+            "variants": {"dat": changed},
+            "cal": {metric: effect(0.02 - 0.002 * number) for metric in CHANCE},
+            "collapsed": number % 2,
+            **changes,
+        }
+
+    absent: dict[str, Any] = {"variants": {}, "cal": None, "status": "not_applicable"}
+    content = {
+        "schema_version": 1,
+        "preset": "cornelisse2024",
+        "seed": 0,
+        "data": {"name": "amazon_books/synthetic", "fingerprint": "f" * 64, "synthetic": True},
+        "replicates": 3,
+        "notes": [f"7 rows dropped: {HOSTILE}."],
+        "variants": ["dat", "dat-no-cal"],
+        "base": {
+            "variants": {"dat": {metric: {"mean": 0.0925, "values": [0.09, 0.095]} for metric in CHANCE}},
+            "cal": {metric: effect(0.02) for metric in CHANCE},
+        },
+        "switches": [
+            *(entry(number) for number in range(alternatives)),
+            entry(97, value=HOSTILE, reason="an alternative of a hostile file", **absent),
+            entry(98, value="x", reason=f"not applicable: {HOSTILE}\x1b[2J\u202e", **absent),
+        ],
+    }
+    _write(root / "sensitivity.json", content)
+    return root / "sensitivity.json"
+
+
 def _ranks(rng: np.random.Generator, strength: float) -> NDArray[np.int32]:
     if strength == 0:
         return rng.integers(1, ITEMS + 1, USERS).astype(np.int32)

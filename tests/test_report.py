@@ -6,6 +6,8 @@ import itertools
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import BROWSER, Page, page
-from run_directory import HOSTILE, STEPS, write_run
+from run_directory import HOSTILE, STEPS, write_replicate, write_run, write_sensitivity
 
 from tfdat.cli import run_command
 from tfdat.config import Config
@@ -25,9 +27,20 @@ from tfdat.report.page import command
 from tfdat.report.run_data import read_run
 from tfdat.statistics.results_file import read
 
-SECTIONS = ("verdict", "data", "results", "replicates", "losses", "ranks", "popularity", "factorial", "covariances")
-FIGURES = 3 + 6 + 2 + 1 + 4
-"""Dot plots, losses, ranks, popularity, covariances of four models."""
+SECTIONS = (
+    "verdict",
+    "data",
+    "results",
+    "replicates",
+    "losses",
+    "ranks",
+    "popularity",
+    "factorial",
+    "covariances",
+    "sensitivity",
+)
+FIGURES = 3 + 6 + 2 + 1 + 4 + 3
+"""Dot plots, losses, ranks, popularity, covariances of four models, sensitivity."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "config.json").write_text(json.dumps(settings))
     environment = json.loads((root / "environment.json").read_text()) | {"platform": HOSTILE}
     (root / "environment.json").write_text(json.dumps(environment))
+    write_sensitivity(root)
     write_report(root)
     return root
 
@@ -123,6 +137,8 @@ def test_every_figure_and_table_of_the_run_says_synthetic(html: str) -> None:
     assert len(figures) > 10
     assert all("<figcaption>SYNTHETIC DATA</figcaption>" in figure for figure in figures)
     assert html.count("this run: SYNTHETIC DATA") == 2
+    (section,) = re.findall(r'<section id="sensitivity">.*?</section>', html, flags=re.S)
+    assert section.count("SYNTHETIC DATA") == 3 + 1 + 2  # the figures, the line above them, the groups of the table
 
 
 def test_figures_take_their_colours_from_the_page(html: str) -> None:
@@ -142,6 +158,7 @@ def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, 
         "replicates",
         "report.html",
         "results.json",
+        "sensitivity.json",
     ]
 
 
@@ -152,6 +169,7 @@ def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, 
         ({"arrays": False}, "popularity", "does not hold the popularity"),
         ({"arrays": False}, "covariances", "no covariances of categories"),
         ({"methods": ("dat", "mostpop")}, "factorial", "needs all four models"),
+        ({}, "sensitivity", "nothing was varied"),
     ],
 )
 def test_what_a_run_does_not_hold_is_left_out_and_said(
@@ -214,6 +232,7 @@ def test_the_command_repeats_the_configuration(tmp_path: Path) -> None:
             "`history.loss.0`: Input should be a valid number",
         ),
         ("replicates/dat/001.npz", b"PK not a zip", "001.npz cannot be read"),
+        ("sensitivity.json", b"{}", "sensitivity.json: `preset`: Field required"),
     ],
 )
 def test_broken_files_are_one_line(
@@ -235,6 +254,121 @@ def test_no_run_is_one_line_and_pickles_are_refused(tmp_path: Path, capsys: pyte
     np.savez(root / "replicates/dat/000.npz", optimistic=np.array([{"a": 1}], dtype=object))
     assert run_command(main, [str(root)]) == 2
     assert "000.npz cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("optimistic", np.ones((3, 2), np.int32), "`optimistic` is int32 of shape (3, 2); its shape should be [n]"),
+        ("optimistic", np.array(["1"]), "`optimistic` is <U1 of shape (1,)"),
+        ("pessimistic", np.ones(3, np.int32), "holds arrays of 300 and 3 and 300 users"),
+        ("recommended_popularity", np.ones(4, np.int64), "its shape should be [n, 2]"),
+        ("covariance_after", np.ones((2, 2), np.float32), "its shape should be [n, n, n]"),
+    ],
+)
+def test_arrays_of_another_shape_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, array: Any, message: str
+) -> None:
+    root = write_run(tmp_path / "run", replicates=1, methods=("dat", "mostpop"))
+    path = root / "replicates/dat/000.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, name: array})
+    assert run_face(main, [str(root)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("data", [[], "x", None, {"category_names": 7}, {"category_names": [1, None]}])
+def test_a_strange_data_block_in_the_settings_does_no_harm(tmp_path: Path, data: Any) -> None:
+    root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"))
+    (root / "config.json").write_text(json.dumps({"data": data}))
+    assert "What CAL does to the categories" in write_report(root).read_text()
+
+
+def test_the_name_of_a_method_does_not_lead_out_of_the_run(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"))
+    document = json.loads((root / "results.json").read_text())
+    for name in ("..", ".", "", "../../elsewhere", "/etc", "a\0b", "*"):
+        document["variants"][name] = document["variants"]["dat"]
+    write_replicate(tmp_path / "elsewhere", "dat", 0, seed=1, collapsed=False, arrays=False)
+    (root / "results.json").write_text(json.dumps(document))
+    records = read_run(root).records
+    assert {name for name, found in records.items() if found} == {"dat", "mostpop"}
+
+
+def test_what_a_terminal_or_a_browser_would_act_on_is_made_visible(run: Path, html: str) -> None:
+    assert "\x1b" not in html
+    assert "\u202e" not in html
+    assert "\\x1b[2J\\u202e" in html
+
+
+def test_alternatives_are_shown_with_their_effects(html: str) -> None:
+    (section,) = re.findall(r'<section id="sensitivity">.*?</section>', html, flags=re.S)
+    text = _Tags(section).text
+    assert text.count("target_and_tower_") == 24 + 3 * 20  # every one in the table, the twenty largest in each figure
+    assert "+0.1500 [" in text
+    assert "Does CAL help? At the base HR@50" in text
+    assert f"7 rows dropped: {HOSTILE}." in text
+    assert "2 alternatives without numbers" in text
+    assert "Change of HR@100 with its 95 % interval" in section
+
+
+def test_hit_rates_are_described_at_the_k_that_they_are_of(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", replicates=2, methods=("dat", "mostpop"))
+    described = re.search(r"Hit rate by length of the list[^\"]*", write_report(root).read_text())
+    assert described is not None
+    with np.load(root / "replicates/dat/000.npz") as a, np.load(root / "replicates/dat/001.npz") as b:
+        mids = [(arrays["optimistic"] + arrays["pessimistic"]) / 2 for arrays in (a, b)]
+    ten, hundred = (np.mean([(mid <= k).mean() for mid in mids]) for k in (10, 100))
+    assert f"DAT {ten:.3f} at 10 and {hundred:.3f} at 100;" in described[0]
+    assert f"chance {10 / 900:.3f} at 10 and {100 / 900:.3f} at 100" in described[0]
+    for path in root.glob("replicates/*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"candidates": 60}))
+    described = re.search(r"Hit rate by length of the list[^\"]*", write_report(root).read_text())
+    assert described is not None
+    assert "60 candidates" in described[0]
+    assert "at 10" in described[0]
+    assert "at 100" not in described[0]
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({"command": "one"}, "The command of this run:\none\n"),
+        ({"command": "b", "commands": ["a", "b"]}, "in their order:\na\nb\n"),
+        ({"command": "b", "commands": [{"command": "a", "started": "x"}, {"command": "b"}]}, "in their order:\na\nb\n"),
+        ({"command": ["odd"], "commands": 3}, "The command that repeats this run, from its settings:\npython -m"),
+    ],
+)
+def test_the_commands_of_the_run_are_shown(tmp_path: Path, environment: Any, shown: str) -> None:
+    root = write_run(tmp_path / "run", replicates=1, methods=("dat", "mostpop"), arrays=False)
+    (root / "environment.json").write_text(json.dumps(environment))
+    assert shown in _Tags(write_report(root).read_text()).text
+
+
+def test_no_tensorflow_is_imported(run: Path) -> None:
+    code = (
+        "import sys; from tfdat.report.__main__ import main; main([sys.argv[1]]);"
+        "heavy = {'tensorflow', 'tf_keras', 'keras', 'keras_tuner', 'tensorflow_datasets', 'torch'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-m", "tfdat.report", "--help"], capture_output=True, text=True, check=True)
+    assert "python -m tfdat.report runs/mine" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["sw [1]", "a*b?", "{x}", "two  words", "[!a]"])
+def test_any_name_of_a_run_is_only_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    root = write_run(tmp_path / name, replicates=2, methods=("dat", "mostpop"))
+    write_sensitivity(root)
+    assert main([str(root)]) == 0
+    assert capsys.readouterr().out == f"{root / 'report.html'}\n"
+    text = (root / "report.html").read_text()
+    assert f"<title>{name} " in text
+    assert "Left out: the run holds no" not in text
 
 
 def test_the_command_prints_the_path(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

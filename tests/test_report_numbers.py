@@ -9,26 +9,32 @@ import pytest
 from run_directory import ITEMS
 
 from tfdat.report import curves
-from tfdat.report.run_data import Record
+from tfdat.report.run_data import StoredReplicate
 from tfdat.statistics.factorial import two_by_two
 from tfdat.statistics.results_file import parse
 
 
-def record(**arrays: Any) -> Record:
-    return Record(candidates=ITEMS).model_copy(update={"arrays": {key: np.asarray(a) for key, a in arrays.items()}})
+def replicate(**arrays: Any) -> StoredReplicate:
+    return StoredReplicate(candidates=ITEMS).model_copy(
+        update={"arrays": {key: np.asarray(a) for key, a in arrays.items()}}
+    )
 
 
 def test_hit_rates_are_shares_of_mid_ranks_and_end_at_one() -> None:
     optimistic = np.random.default_rng(0).integers(1, ITEMS, 500)
     pessimistic = np.minimum(optimistic + 2, ITEMS)  # mid-ranks at whole numbers
-    curve = curves.hit_rates([record(optimistic=optimistic, pessimistic=pessimistic)])
+    curve = curves.hit_rates([replicate(optimistic=optimistic, pessimistic=pessimistic)])
     mid = (optimistic + pessimistic) / 2
     assert curve.mean == pytest.approx([(mid <= k).mean() for k in curve.x])
     assert (curve.x[0], curve.x[-1], curve.mean[-1]) == (1, ITEMS, 1)
 
 
 def test_histories_of_different_length_are_averaged_over_those_that_still_train() -> None:
-    records = [Record(history={"loss": [3.0, 2.0]}), Record(history={"loss": [1.0]}), Record()]
+    records = [
+        StoredReplicate(history={"loss": [3.0, 2.0]}),
+        StoredReplicate(history={"loss": [1.0]}),
+        StoredReplicate(),
+    ]
     curve = curves.mean_history(records, "loss")
     assert curve.mean.tolist() == [2.0, 2.0]
     assert curve.sd == pytest.approx([2**0.5, 0])
@@ -38,9 +44,9 @@ def test_histories_of_different_length_are_averaged_over_those_that_still_train(
 
 def test_shares_sum_to_one_and_uniform_ranks_are_flat() -> None:
     ranks = np.arange(1, ITEMS + 1)
-    flat = curves.rank_shares([record(optimistic=ranks, pessimistic=ranks)])
+    flat = curves.rank_shares([replicate(optimistic=ranks, pessimistic=ranks)])
     assert flat.mean == pytest.approx(np.full(20, 0.05))
-    records = [record(test_popularity=[0, 1, 50], recommended_popularity=[[0, 5], [3, 2], [200, 1]])]
+    records = [replicate(test_popularity=[0, 1, 50], recommended_popularity=[[0, 5], [3, 2], [200, 1]])]
     edges = curves.popularity_edges(records)
     assert edges[0] == 0
     assert edges[-1] > 200
@@ -52,7 +58,7 @@ def test_shares_sum_to_one_and_uniform_ranks_are_flat() -> None:
 
 def test_covariance_distances_by_hand() -> None:
     matrices = np.array([np.zeros((2, 2)), np.diag([3.0, 4.0]), np.diag([3.0, 4.0]), np.full((2, 2), np.nan)])
-    distances = curves.covariance_distances([record(covariance_after=matrices)], "covariance_after")
+    distances = curves.covariance_distances([replicate(covariance_after=matrices)], "covariance_after")
     assert distances[:3] == pytest.approx([5, 2.5, 2.5])
     assert np.isnan(distances[3])
 

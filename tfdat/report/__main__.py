@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfdat.cli import Parser, run_command
+from tfdat.errors import printable
 from tfdat.harness.atomic_files import replacing
 from tfdat.report.page import render
 from tfdat.report.run_data import read_run
@@ -21,8 +22,9 @@ examples:
   python -m tfdat.report runs/mine --open    and shows it in the browser
 
 The file holds everything: the verdict, Tables 1 and 2, Figure 2, the replicates, ranks, popularity, AMM and CAL two by
-two, the ledger of decisions and the command that repeats the run. It asks the network for nothing, follows the light or
-dark setting of the reader, and prints. What a run does not hold is left out, with a sentence that says so.
+two, what other decisions would change (where `python -m tfdat.sensitivity` ran there), the ledger of decisions and the
+command of the run. It asks the network for nothing, follows the reader's light or dark setting, and prints well. What a
+run does not hold is left out, with a sentence that says so.
 """
 
 
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     options = make_parser().parse_args(argv)
     path = write_report(options.run)
-    print(path)
+    print(printable(str(path)))
     if options.open and not webbrowser.open(path.resolve().as_uri()):
         print("No browser was found; open the file yourself.")
     return 0
@@ -53,7 +55,7 @@ def write_report(run: Path) -> Path:
     """Writes `report.html` into the run directory and returns its path.
 
     Raises:
-      FileNotFoundError, ValueError: the directory holds no readable run.
+      FileNotFoundError, UserError: the directory holds no readable run.
       OSError: the file cannot be written; an older report is untouched.
     """
     page = render(read_run(run)).encode("utf-8", "replace")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tfdat.report.run_data import Record
+from tfdat.report.run_data import StoredReplicate
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Curve:
     count: NDArray[np.int64]
 
 
-def mean_history(records: Sequence[Record], name: str) -> Curve:
+def mean_history(records: Sequence[StoredReplicate], name: str) -> Curve:
     """The mean of a logged quantity by epoch, from 1, over the replicates that are still training."""
     histories = [record.history[name] for record in records if record.history.get(name)]
     longest = max(map(len, histories))
@@ -39,15 +39,20 @@ def mean_history(records: Sequence[Record], name: str) -> Curve:
     return _curve(np.arange(1, longest + 1, dtype=np.float64), values)
 
 
-def epochs_trained(records: Sequence[Record]) -> Floats:
+def epochs_trained(records: Sequence[StoredReplicate]) -> Floats:
     """[replicates] the epoch at which each stopped."""
     return np.array([len(record.history["loss"]) for record in records if record.history.get("loss")], dtype=np.float64)
 
 
-def hit_rates(records: Sequence[Record], points: int = 120) -> Curve:
+MARKED = (10, 50, 100)
+"""The K that every curve of hit rates holds, where there are so many candidates."""
+
+
+def hit_rates(records: Sequence[StoredReplicate], points: int = 120) -> Curve:
     """HR@K for K from 1 to the number of candidates, by mid-rank, over the replicates that have so many candidates."""
     last = max(_candidates(record) for record in records)
-    grid = np.unique(np.round(np.geomspace(1, last, points)))
+    marked = [k for k in MARKED if k <= last]
+    grid = np.unique(np.concatenate([np.round(np.geomspace(1, last, points)), marked]))
     rows = []
     for record in records:
         ranks = np.sort(_mid_ranks(record))
@@ -57,7 +62,7 @@ def hit_rates(records: Sequence[Record], points: int = 120) -> Curve:
     return _curve(grid, np.array(rows))
 
 
-def rank_shares(records: Sequence[Record], bins: int = 20) -> Curve:
+def rank_shares(records: Sequence[StoredReplicate], bins: int = 20) -> Curve:
     """Shares of users whose test item lies in each `1/bins` of the ranking, by mid-rank; x is the bin's left edge."""
     edges = np.linspace(0, 1, bins + 1)
     rows = []
@@ -67,7 +72,7 @@ def rank_shares(records: Sequence[Record], bins: int = 20) -> Curve:
     return _curve(edges[:-1], np.array(rows))
 
 
-def popularity_edges(records: Sequence[Record], bins: int = 14) -> Floats:
+def popularity_edges(records: Sequence[StoredReplicate], bins: int = 14) -> Floats:
     """[bins + 1] edges of popularity, equal on a logarithmic scale of popularity + 1, that hold all of `records`."""
     highest = max(
         max(int(record.arrays["test_popularity"].max(initial=0)), _recommended(record)[0].max(initial=0))
@@ -76,13 +81,13 @@ def popularity_edges(records: Sequence[Record], bins: int = 14) -> Floats:
     return np.geomspace(1, highest + 2, bins + 1) - 1
 
 
-def read_popularity(records: Sequence[Record], edges: Floats) -> Curve:
+def read_popularity(records: Sequence[StoredReplicate], edges: Floats) -> Curve:
     """Shares of the test items by their number of training interactions; x is the bin's left edge."""
     rows = [np.histogram(record.arrays["test_popularity"], edges)[0] for record in records]
     return _shares(edges, rows)
 
 
-def recommended_popularity(records: Sequence[Record], edges: Floats) -> Curve:
+def recommended_popularity(records: Sequence[StoredReplicate], edges: Floats) -> Curve:
     """Shares of the items in the top 100 by their number of training interactions; x is the bin's left edge."""
     rows = []
     for record in records:
@@ -91,7 +96,7 @@ def recommended_popularity(records: Sequence[Record], edges: Floats) -> Curve:
     return _shares(edges, rows)
 
 
-def covariance_distances(records: Sequence[Record], name: str) -> Floats:
+def covariance_distances(records: Sequence[StoredReplicate], name: str) -> Floats:
     """[C] mean distance of each category's covariance from the others' (Frobenius norm), mean over replicates.
 
     A category with fewer than two items has no covariance and stays NaN.
@@ -106,19 +111,19 @@ def covariance_distances(records: Sequence[Record], name: str) -> Floats:
     return _nanmean(np.array(rows).T)
 
 
-def _recommended(record: Record) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _recommended(record: StoredReplicate) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     stored = record.arrays.get("recommended_popularity")
     if stored is None or stored.size == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     return stored[:, 0].astype(np.int64), stored[:, 1].astype(np.int64)
 
 
-def _mid_ranks(record: Record) -> Floats:
+def _mid_ranks(record: StoredReplicate) -> Floats:
     arrays = record.arrays
     return (arrays["optimistic"].astype(np.float64) + arrays["pessimistic"].astype(np.float64)) / 2
 
 
-def _candidates(record: Record) -> int:
+def _candidates(record: StoredReplicate) -> int:
     return record.candidates or int(record.arrays["pessimistic"].max(initial=1))
 
 

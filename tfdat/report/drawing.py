@@ -1,10 +1,16 @@
-"""Matplotlib figures as SVG that takes its colours and fonts from the page, so that one figure serves both themes."""
+"""Matplotlib figures as SVG that takes its colours and fonts from the page, so that one figure serves both themes.
+
+Matplotlib refuses `currentColor` and `var(--ink)` for a colour, and writes every colour into a `style` attribute, which
+a class in the page's style sheet cannot overrule. So figures are drawn in stand-in colours, which no figure needs
+otherwise, and the stand-ins are replaced in the text of the SVG.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-INK, MUTED, GRID, BAND, PAPER = "#010101", "#020202", "#030303", "#040404", "#060606"
+INK, MUTED, GRID, BAND, PAPER, ACCENT = "#010101", "#020202", "#030303", "#040404", "#060606", "#080808"
 """Stand-ins that `svg` turns into the page's variables."""
 
 _STYLES: dict[str, tuple[str, Any, str]] = {
@@ -31,6 +37,7 @@ _VARIABLES = {
     GRID: "--rule",
     BAND: "--band",
     PAPER: "--paper",
+    ACCENT: "--bad",
     **{colour: f"--{name}" for name, (colour, _, _) in _STYLES.items()},
     **{colour: f"--other{i}" for i, (colour, _, _) in enumerate(_OTHERS)},
 }
@@ -97,12 +104,13 @@ def svg(figure: Figure, name: str, alt: str) -> str:
       alt: what the figure shows, for those who do not see it.
     """
     text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser has fonts of its own
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     drawn = text.getvalue()
     for pattern in _DROPPED:
         drawn = pattern.sub("", drawn)
-    drawn = re.sub(r"<g id=\"[^\"]*\">", "<g>", drawn)
+    drawn = re.sub(r"<g id=\"[^\"]*\"(/?)>", r"<g\1>", drawn)
     drawn = drawn.replace("'DejaVu Sans'", "var(--sans)")
     drawn = re.sub(r"#0[0-9a-f]{5}\b", lambda match: _themed(match[0]), drawn)
     return re.sub(

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfdat.report import curves
-from tfdat.report.drawing import BAND, INK, MUTED, panel, style, svg
-from tfdat.report.run_data import Record
+from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, panel, style, svg
+from tfdat.report.run_data import StoredReplicate
+from tfdat.sensitivity import plot
+from tfdat.sensitivity.document import Sensitivity
 from tfdat.statistics.published import METRICS, published
 from tfdat.statistics.results_file import Metric, Results, Variant
 from tfdat.statistics.text import label, metric_label, ordered_baselines, plain
@@ -25,9 +27,12 @@ TERMS: Mapping[str, str] = {
     "alignment": "Category alignment loss, eq. (3)",
 }
 
+ALTERNATIVES = 20
+"""Most alternatives in the sensitivity's figures."""
+
 _COUNTS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
-Methods = Mapping[str, Sequence[Record]]
+Methods = Mapping[str, Sequence[StoredReplicate]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +77,7 @@ def _loss_curve(term: str, title: str, methods: Methods, positions: Mapping[str,
         return Panel(svg(figure, f"loss-{term}", alt), alt)
 
 
-def _stops(records: Sequence[Record]) -> str:
+def _stops(records: Sequence[StoredReplicate]) -> str:
     epochs = curves.epochs_trained(records)
     if not len(epochs):
         return "number of epochs not known"
@@ -136,21 +141,26 @@ def _published_marks(axes: Axes, row: int, name: str, key: str, margin: float) -
 def hit_rate_curves(methods: Methods, positions: Mapping[str, int]) -> Panel:
     """HR@K for every K."""
     said = []
+    last = max(record.candidates or 1 for records in methods.values() for record in records)
+    marked = [k for k in (10, 100) if k <= last]
     with panel(height=3.0) as (figure, axes):
         for name, records in methods.items():
             curve = curves.hit_rates(records)
             _line(axes, name, positions, curve)
-            at = [int(np.searchsorted(curve.x, k, side="right")) - 1 for k in (10, 100)]
-            said.append(f"{label(name)} {curve.mean[at[0]]:.3f} at 10 and {curve.mean[at[1]]:.3f} at 100")
-        last = max(record.candidates or 1 for records in methods.values() for record in records)
+            said.append(f"{label(name)} {_at(curve.x, curve.mean, marked)}")
         grid = np.geomspace(1, last, 60)
         axes.plot(grid, grid / last, color=style("chance")["color"], linestyle=style("chance")["linestyle"])
-        for k in (50, 100):
+        for k in (k for k in (50, 100) if k <= last):
             axes.axvline(k, color=MUTED, lw=0.8, ls=(0, (2, 2)))
         axes.set(title="HR@K for all K", xlabel="K", xscale="log", ylim=(0, 1))
         axes.xaxis.set_major_formatter(_COUNTS)
-        alt = f"Hit rate by length of the list: {'; '.join(said)}; chance {10 / last:.3f} and {min(1, 100 / last):.3f}."
+        said.append(f"chance {_at(grid, grid / last, marked)}")
+        alt = f"Hit rate by length of the list, of {last:,} candidates: {'; '.join(said)}."
         return Panel(svg(figure, "hit-rates", alt), alt)
+
+
+def _at(x: curves.Floats, values: curves.Floats, marked: Sequence[int]) -> str:
+    return " and ".join(f"{np.interp(k, x, values):.3f} at {k}" for k in marked) or "for fewer than 10 candidates"
 
 
 def rank_distribution(methods: Methods, positions: Mapping[str, int]) -> Panel:
@@ -199,7 +209,7 @@ def covariances(methods: Methods, names: Sequence[str]) -> list[Panel]:
     return [_covariance(name, records, names) for name, records in methods.items()]
 
 
-def _covariance(method: str, records: Sequence[Record], names: Sequence[str]) -> Panel:
+def _covariance(method: str, records: Sequence[StoredReplicate], names: Sequence[str]) -> Panel:
     before = curves.covariance_distances(records, "covariance_before")
     after = curves.covariance_distances(records, "covariance_after")
     rows = range(len(before))
@@ -218,6 +228,18 @@ def _covariance(method: str, records: Sequence[Record], names: Sequence[str]) ->
             f"{np.nanmean(before):.3g} before training, {np.nanmean(after):.3g} after."
         )
         return Panel(svg(figure, f"covariance-{method}", alt), alt)
+
+
+def sensitivity(found: Sensitivity) -> list[Panel]:
+    """The change of each metric under every alternative, largest first."""
+    return [_sensitivity(found, metric) for metric in METRICS if metric in found.base.variants.get(found.variant, {})]
+
+
+def _sensitivity(found: Sensitivity, metric: str) -> Panel:
+    alt = plot.description(found, metric, ALTERNATIVES)
+    with panel(height=1.0 + plot.ROW_INCHES * max(2, len(plot.shown(found, ALTERNATIVES)))) as (figure, axes):
+        plot.draw_metric(axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK)
+        return Panel(svg(figure, f"sensitivity-{metric}", alt), alt)
 
 
 def _line(axes: Axes, name: str, positions: Mapping[str, int], curve: curves.Curve) -> None:

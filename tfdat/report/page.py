@@ -14,11 +14,13 @@ from markupsafe import Markup
 from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
+from tfdat.errors import printable
 from tfdat.presets import PRESETS
 from tfdat.report import figures
 from tfdat.report.drawing import style, variable
 from tfdat.report.ledger import ledger
 from tfdat.report.run_data import RunData
+from tfdat.sensitivity.tables import cal_sentence, change, verdicts
 from tfdat.statistics import published
 from tfdat.statistics import text as tables
 from tfdat.statistics.comparisons import margin_share, with_papers, within_run
@@ -39,6 +41,7 @@ def render(run: RunData) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     environment.filters |= {
         "metric": tables.format_metric,
@@ -48,8 +51,15 @@ def render(run: RunData) -> str:
         "label": tables.label,
         "metric_label": tables.metric_label,
         "setting": as_text,
+        "change": change,
+        "verdicts": verdicts,
     }
     return environment.get_template("report.html.j2").render(_context(run))
+
+
+def _visible(value: Any) -> Any:
+    """Text of files with control characters and direction marks made visible; what is made here stays as it is."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _context(run: RunData) -> dict[str, Any]:
@@ -79,7 +89,9 @@ def _context(run: RunData) -> dict[str, Any]:
         "factorial": two_by_two(results),
         "ledger": ledger(config),
         "presets": [name for name in PRESETS if name != "cornelisse2024"],
-        "recorded": run.environment.get("command"),
+        "recorded": run.commands,
+        "sensitivity": run.sensitivity,
+        "cal_sentence": cal_sentence(run.sensitivity) if run.sensitivity else "",
         "command": command(results, config),
         "environment": {**_flat(run.environment), **_versions()},
         **_figures(run),
@@ -88,18 +100,18 @@ def _context(run: RunData) -> dict[str, Any]:
 
 def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Comparison]) -> list[str]:
     """The verdict in sentences: DAT and the papers, what CAL adds, MostPop, collapse."""
-    told = [comparison for comparison in papers if comparison.left.startswith(f"{tables.label('dat')},")]
-    told += [c for c in own if (c.left, c.right) in (("DAT", "DAT w/o CAL"), ("DAT", "MostPop"))]
-    told = told or [*papers, *own][:3]
-    barred: dict[str, list[Comparison]] = {}
-    for comparison in told:
+    chosen = [comparison for comparison in papers if comparison.left.startswith(f"{tables.label('dat')},")]
+    chosen += [c for c in own if (c.left, c.right) in (("DAT", "DAT w/o CAL"), ("DAT", "MostPop"))]
+    chosen = chosen or [*papers, *own][:3]
+    not_comparable: dict[str, list[Comparison]] = {}
+    for comparison in chosen:
         if comparison.not_comparable:
-            barred.setdefault(comparison.not_comparable, []).append(comparison)
+            not_comparable.setdefault(comparison.not_comparable, []).append(comparison)
     sentences = [
         f"{group[0].left}: not comparable with {' or '.join(comparison.right for comparison in group)} ({reason})."
-        for reason, group in barred.items()
+        for reason, group in not_comparable.items()
     ]
-    sentences += [_sentence(comparison) for comparison in told if not comparison.not_comparable]
+    sentences += [_sentence(comparison) for comparison in chosen if not comparison.not_comparable]
     return sentences + [note for note in tables.table_notes(results) if note.startswith(("COLLAPSED", "FAILED"))]
 
 
@@ -155,7 +167,6 @@ def _figures(run: RunData) -> dict[str, Any]:
     ranked = run.with_arrays("optimistic", "pessimistic")
     recommended = run.with_arrays("recommended_popularity", "test_popularity")
     moved = run.with_arrays("covariance_before", "covariance_after")
-    names = [str(name) for name in run.settings.get("data", {}).get("category_names", [])]
     ranks = [figures.hit_rate_curves, figures.rank_distribution] if ranked else []
     return {
         "dots": _safe(figures.dot_plots(run.results, margin_share(run.results))),
@@ -165,7 +176,8 @@ def _figures(run: RunData) -> dict[str, Any]:
         "ranks_legend": _legend([*ranked, "chance"], positions),
         "popularity": _safe([figures.popularity(recommended, positions)] if recommended else []),
         "popularity_legend": _legend(recommended, positions),
-        "covariances": _safe(figures.covariances(moved, names)),
+        "covariances": _safe(figures.covariances(moved, run.category_names)),
+        "sensitivity_panels": _safe(figures.sensitivity(run.sensitivity) if run.sensitivity else []),
     }
 
 
@@ -193,7 +205,7 @@ def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in environment.items():
         flat |= value if isinstance(value, Mapping) else {key: value}
-    return {f"{key} of the run": value for key, value in flat.items() if key != "command"}
+    return {f"{key} of the run": value for key, value in flat.items() if key not in ("command", "commands")}
 
 
 def _versions() -> dict[str, str]:
