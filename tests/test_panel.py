@@ -213,7 +213,13 @@ def test_a_bootstrap_has_a_panel_of_its_own_users():
 
 
 def test_a_sweep_never_sees_the_panel():
-    assert without_test(made(0.2), configured(0.2)).panel is None
+    replicate = made(0.4)
+    earlier = without_test(DATA, INDEX, configured(0.4), replicate)
+    assert earlier.panel is None
+    full = FullData.build(DATA, INDEX, configured(0.4))
+    panel_rows = full.held_out[replicate.user_codes[replicate.panel.user]]
+    assert np.isin(panel_rows, replicate.held_out_rows).all()
+    assert not np.isin(panel_rows, earlier.train_rows).any()
 
 
 def test_positions_among_candidates():
