@@ -68,7 +68,7 @@ class Experiment:
         randomness = Randomness(self.seed, number)
         randomness = randomness.within(stream) if stream else randomness
         full = self._full_data if self.config.evaluation.panel_users else None
-        return build_replicate(self.interactions, self._index, self.config, randomness, full)
+        return build_replicate(self.interactions, self._index, self.config, randomness, full=full)
 
     @functools.cached_property
     def _full_data(self) -> FullData:
