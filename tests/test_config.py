@@ -24,7 +24,11 @@ def test_every_field_is_documented_and_its_alternatives_are_valid():
         assert field.metadata["reason"]
         for alternative in field.metadata["alternatives"]:
             assert alternative != field.default
-            needed = {"training.validation": "second_last"} if alternative == "val_hr" else {}
+            needed = {
+                "val_hr": {"training.validation": "second_last"},
+                "nested": {"sampling.replacement": False, "sampling.interactions": None},
+                "panel": {"evaluation.panel_users": 100},
+            }.get(alternative if isinstance(alternative, str) else "", {})
             changed = with_values(Config(), {field.key: alternative, **needed})
             assert get(changed, field.key) == alternative
 

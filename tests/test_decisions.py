@@ -15,10 +15,12 @@ from tfdat.config.overrides import decision_fields, get, with_values
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.replicate import build_replicate
 from tfdat.data.seeds import Randomness
+from tfdat.evaluation.baselines import BASELINES
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
 from tfdat.frameworks.batches import EpochBatches
 from tfdat.frameworks.keras_fit import compiled_model, fit
+from tfdat.harness.record import baseline_record
 from tfdat.harness.tasks import Experiment
 from tfdat.statistics.results_file import Metric
 from tfdat.statistics.text import format_metric
@@ -58,6 +60,8 @@ OVERFITTING = {
 STOPPING = ("training.early_stopping", "training.early_stopping_patience", "training.restore_best_weights")
 
 CONTEXT = {
+    "sampling.design": {"sampling.replacement": False},
+    "evaluation.protocol": {"evaluation.panel_users": 50},
     "sampling.user_fraction": {"sampling.min_user": 1, "sampling.min_item": 1},
     "sampling.min_item": {"sampling.user_fraction": 0.3},
     "sampling.core": {"sampling.min_user": 11, "sampling.min_item": 6, "sampling.user_fraction": 0.5},
@@ -218,13 +222,16 @@ def test_evaluation_decisions_change_the_metrics(key, alternative):
     if key == "evaluation.candidates":
         assert made(both(key, alternative)[0]).num_items < made(both(key, alternative)[1]).num_items
     elif key == "evaluation.mask_seen":
-        from tfdat.data.replicate import Replicate
-        from tfdat.evaluation.baselines import BASELINES
-        from tfdat.harness.record import baseline_record
-
-        replicate: Replicate = made(both(key, alternative)[0])
-        ranked = BASELINES["mostpop"](replicate, 0)
-        one, two = (baseline_record(ranked, replicate, c, "mostpop").fields["metrics"] for c in both(key, alternative))
+        replicate = made(both(key, alternative)[0])
+        rank = BASELINES["mostpop"].fit(replicate, 0)
+        one, two = (baseline_record(rank, replicate, c, "mostpop").fields["metrics"] for c in both(key, alternative))
+        assert one != two
+    elif key == "evaluation.protocol":
+        one, two = (
+            baseline_record(BASELINES["mostpop"].fit(replicate, 0), replicate, config, "mostpop").fields["metrics"]
+            for config in both(key, alternative)
+            for replicate in [made(config)]
+        )
         assert one != two
     else:
         one, two = (

@@ -35,7 +35,11 @@ def test_defaults_and_alternatives_can_be_typed_as_shown() -> None:
             assert get(apply_assignments(Config(), [*needed, f"{row.key}={text}"]), row.key) == value
 
 
-NEEDED = {("training.early_stopping", "val_hr"): ["training.validation=second_last"]}
+NEEDED = {
+    ("training.early_stopping", "val_hr"): ["training.validation=second_last"],
+    ("sampling.design", "nested"): ["sampling.replacement=false", "sampling.interactions=none"],
+    ("evaluation.protocol", "panel"): ["evaluation.panel_users=100"],
+}
 """Settings without which an alternative contradicts the other defaults."""
 
 

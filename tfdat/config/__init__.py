@@ -14,6 +14,7 @@ from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, 
 from tfdat.config.evaluation import AnalysisConfig, EvaluationConfig
 from tfdat.config.model import LossConfig, ModelConfig
 from tfdat.config.training import TrainingConfig
+from tfdat.errors import UserError
 
 __all__ = [
     "AnalysisConfig",
@@ -62,6 +63,7 @@ class Config:
 
 def _check(config: Config) -> None:
     model, training, window = config.model, config.training, config.sampling.interactions
+    _check_protocol(config)
     if config.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
         raise ValueError(
             "`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on "
@@ -78,4 +80,20 @@ def _check(config: Config) -> None:
         raise ValueError(
             f"`features.user` and `features.item` should each contain 'id'. "
             f"Received: {config.features.user} and {config.features.item}."
+        )
+
+
+def _check_protocol(config: Config) -> None:
+    sampling, evaluation = config.sampling, config.evaluation
+    if sampling.design == "nested" and (sampling.replacement or sampling.interactions is not None):
+        raise UserError(
+            "`sampling.design=nested` takes each user once and accepts any size: set sampling.replacement=false and "
+            f"sampling.interactions=none. Received: {sampling.replacement} and {sampling.interactions}."
+        )
+    if evaluation.protocol == "panel" and not evaluation.panel_users:
+        raise UserError("`evaluation.protocol=panel` needs a panel: set evaluation.panel_users, such as 1000.")
+    if evaluation.panel_users and sampling.duplicates == "clone":
+        raise UserError(
+            "`evaluation.panel_users` tests a user once, and `sampling.duplicates=clone` makes several of one: "
+            "set sampling.duplicates=collapse."
         )

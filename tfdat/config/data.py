@@ -31,6 +31,15 @@ class SamplingConfig:
     replacement: bool = decision(
         True, number=26, source="said", paper="sampling with replacement", reason="as said", alternatives=(False,)
     )
+    design: Literal["bootstrap", "nested"] = decision(
+        "bootstrap",
+        number=26,
+        source="said",
+        paper="bootstrap samples",
+        reason="every replicate is a new draw; 'nested' takes the first users of a replicate's one order, so that a "
+        "sample lies within every larger one",
+        alternatives=("nested",),
+    )
     duplicates: Literal["collapse", "clone"] = decision(
         "collapse",
         number=26,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from tfdat.decisions import decision
 
@@ -39,6 +39,23 @@ class EvaluationConfig:
         paper="'the evaluation data only contains the users and items in the sample'",
         reason="as said; 'all' ranks the whole data set's items, untrained ones included",
         alternatives=("all",),
+    )
+    protocol: Literal["own", "panel"] = decision(
+        "own",
+        number=46,
+        source="said",
+        paper="'the evaluation data only contains the users and items in the sample'",
+        reason="as said; 'panel' asks what the full data would ask: users whom the sample's core need not keep, their "
+        "last item on all data, ranked among all items of the full data's core",
+        alternatives=("panel",),
+    )
+    panel_users: NonNegativeInt = decision(
+        0,
+        number=46,
+        source="ours",
+        paper="not said",
+        reason="0: no panel; otherwise the first so many drawn users who have a test item on the full data; both "
+        "protocols are then measured on the same trained model, and the panel's users train whatever the core leaves",
     )
     mrr_cutoff: PositiveInt | None = decision(
         None,

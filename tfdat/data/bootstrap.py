@@ -53,21 +53,25 @@ class Sample:
       rows: [n] int64 rows of the data set.
       owner: [n] int64 the drawn user that a row belongs to: equal to the data set's user unless users are cloned.
       split: which of the rows are held out.
+      drawn: [d] int64 the distinct users drawn, in the order of drawing, whatever the core left of them.
       counts: how many draws were rejected, users collapsed, interactions dropped.
     """
 
     rows: NDArray[np.int64]
     owner: NDArray[np.int64]
     split: Split
+    drawn: NDArray[np.int64]
     counts: dict[str, int]
 
 
 def draw_users(num_users: int, sampling: SamplingConfig, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The drawn users, sorted; a user drawn twice stands there twice."""
+    """The drawn users in the order of drawing; a user drawn twice stands there twice."""
     size = max(1, round(sampling.user_fraction * num_users))
+    if sampling.design == "nested":
+        return rng.permutation(num_users)[:size]
     if sampling.replacement:
-        return np.sort(rng.integers(num_users, size=size))
-    return np.sort(rng.choice(num_users, size=size, replace=False))
+        return rng.integers(num_users, size=size)
+    return rng.choice(num_users, size=size, replace=False)
 
 
 def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> Sample:
@@ -85,12 +89,13 @@ def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rn
     """
     low, high = config.sampling.interactions or (1, None)
     sizes: list[int] = []
-    for _ in range(config.sampling.max_draws):
+    # A second order of the users would not be nested with the samples of other fractions.
+    for _ in range(1 if config.sampling.design == "nested" else config.sampling.max_draws):
         draw = _draw_once(interactions, index, config, rng)
         sizes.append(len(draw.rows))
         if low <= sizes[-1] and (high is None or sizes[-1] <= high):
             split = draw.split or split_rows(interactions, draw.rows, draw.owner, config.split)
-            return Sample(draw.rows, draw.owner, split, {"draws_rejected": len(sizes) - 1, **draw.counts})
+            return Sample(draw.rows, draw.owner, split, draw.drawn, {"draws_rejected": len(sizes) - 1, **draw.counts})
     raise UserError(_no_draw(interactions, config.sampling, sizes))
 
 
@@ -100,15 +105,30 @@ class _Draw(NamedTuple):
     rows: NDArray[np.int64]
     owner: NDArray[np.int64]
     split: Split | None
+    drawn: NDArray[np.int64]
     counts: dict[str, int]
 
 
 def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> _Draw:
     sampling = config.sampling
     drawn = draw_users(interactions.num_users, sampling, rng)
-    distinct = np.unique(drawn)
+    distinct, first = np.unique(drawn, return_index=True)
     cloned = sampling.duplicates == "clone"
-    users = drawn if cloned else distinct
+    users = np.sort(drawn) if cloned else distinct
+    rows, owner, selected = user_rows(interactions, index, config, users)
+    counts = {"users_drawn": len(drawn), "users_collapsed": 0 if cloned else len(drawn) - len(distinct), **selected}
+    rows, owner, split = core_rows(interactions, rows, owner if cloned else users[owner], config)
+    return _Draw(rows, owner, split, drawn[np.sort(first)], counts)
+
+
+def user_rows(
+    interactions: Interactions, index: UserIndex, config: Config, users: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """The interactions of `users` before any core: [n] rows, [n] positions of their users in `users`, and counts.
+
+    Raises:
+      UserError: ratings are needed that the data do not have.
+    """
     rows, owner = index.rows_of(users)
     drawn_rows = len(rows)
     rows, owner = _select(rows, owner, _positive(interactions, rows, config))
@@ -118,21 +138,25 @@ def _draw_once(interactions: Interactions, index: UserIndex, config: Config, rng
             rows, owner, last_of_repeats(owner, interactions.item[rows], interactions.timestamp[rows])
         )
     counts = {
-        "users_drawn": len(drawn),
-        "users_collapsed": 0 if cloned else len(drawn) - len(distinct),
         "interactions_drawn": drawn_rows,
         "below_min_rating": drawn_rows - positive_rows,
         "repeats_dropped": positive_rows - len(rows),
     }
-    owner = owner if cloned else users[owner]
-    split, item = None, interactions.item[rows]
+    return rows, owner, counts
+
+
+def core_rows(
+    interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.int64], config: Config
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Split | None]:
+    """The rows in the core, their owners, and their split where the core is taken after it."""
+    sampling, split, item = config.sampling, None, interactions.item[rows]
     if sampling.core_order == "before_split":
         keep = k_core(owner, item, sampling.min_user, sampling.min_item, sampling.core)
     else:
         split = split_rows(interactions, rows, owner, config.split)
         keep = _core_of_training(owner, item, split.test, sampling)
         split = split.of_rows(keep)
-    return _Draw(*_select(rows, owner, keep), split, counts)
+    return *_select(rows, owner, keep), split
 
 
 def _select(
@@ -162,7 +186,8 @@ def _core_of_training(
 
 
 def _no_draw(interactions: Interactions, sampling: SamplingConfig, sizes: list[int]) -> str:
-    draws = f"{len(sizes)} draws of {sampling.user_fraction:.2%} of the {interactions.num_users:,} users"
+    number = f"{len(sizes)} draws" if len(sizes) > 1 else "1 draw"
+    draws = f"{number} of {sampling.user_fraction:.2%} of the {interactions.num_users:,} users"
     after = f"after the {sampling.min_user}/{sampling.min_item}-core"
     can_raise = sampling.user_fraction < 1
     if sampling.interactions is None or max(sizes) == 0:

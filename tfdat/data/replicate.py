@@ -14,7 +14,9 @@ from tfdat.data.bootstrap import Sample, UserIndex, draw_sample
 from tfdat.data.features import FeatureTables, build_features
 from tfdat.data.interactions import MISSING, Interactions
 from tfdat.data.negatives import NegativeSampler, negative_users
+from tfdat.data.panel import FullData, PanelDraw, draw_panel
 from tfdat.data.seeds import Randomness
+from tfdat.data.split import Split, split_rows
 from tfdat.errors import UserError
 
 Codes = NDArray[np.int32]
@@ -37,6 +39,20 @@ class Pairs:
 
 
 @dataclasses.dataclass(frozen=True)
+class Panel:
+    """The panel's test set in local codes; see `tfdat.data.panel`.
+
+    Attributes:
+      user, item: [p] the users, ascending, and their test items.
+      candidates: [C] the items that are ranked, ascending.
+    """
+
+    user: Codes
+    item: Codes
+    candidates: Codes
+
+
+@dataclasses.dataclass(frozen=True)
 class Replicate:
     """A draw in local codes; items 0..num_sampled_items-1 occur in it, further candidates follow.
 
@@ -44,22 +60,26 @@ class Replicate:
       randomness: the source of everything that is drawn for this replicate.
       user_codes, item_codes: [U], [I] the data set's codes.
       num_sampled_items: items with an interaction in the draw.
+      num_candidates: the test items are ranked among items 0..num_candidates-1.
       features: the towers' tables.
       train_rows, train_user, train_item: [n] the training interactions, each user's in order of time: their rows in the
         data set, users and items.
-      held_out_rows: [h] rows of the data set that are held out for the test, those with unseen items included.
+      held_out_rows: [h] rows of the data set that are held out for a test, those with unseen items and those of the
+        panel included.
       test_user, test_item: [m] one held-out interaction per user.
       validation_user, validation_item: [v] each user's last training interaction, for `validation=second_last`.
       train, validation: the labelled pairs, negatives of the first epoch included.
       sampler: draws the negatives of later epochs.
       seen_indptr, seen_items: the training items of user u are `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.
       counts: what was drawn, dropped, tied and unseen.
+      panel: a second test set for the same model, or None.
     """
 
     randomness: Randomness
     user_codes: NDArray[np.int64]
     item_codes: NDArray[np.int64]
     num_sampled_items: int
+    num_candidates: int
     features: FeatureTables
     train_rows: NDArray[np.int64]
     train_user: Codes
@@ -75,6 +95,7 @@ class Replicate:
     seen_indptr: NDArray[np.int64]
     seen_items: Codes
     counts: dict[str, int]
+    panel: Panel | None = None
 
     @property
     def num_users(self) -> int:
@@ -86,7 +107,12 @@ class Replicate:
 
 
 def build_replicate(
-    interactions: Interactions, index: UserIndex, config: Config, randomness: Randomness, hold_out: bool = True
+    interactions: Interactions,
+    index: UserIndex,
+    config: Config,
+    randomness: Randomness,
+    hold_out: bool = True,
+    full: FullData | None = None,
 ) -> Replicate:
     """Draws a replicate and prepares it for training.
 
@@ -96,27 +122,37 @@ def build_replicate(
       config: the decisions.
       randomness: of this replicate.
       hold_out: whether each user's last interaction is the test item. False trains on all interactions, for a model
-        that is to be used and not measured: there are no test items, and `validation=second_last` holds out the last.
+        that is to be used and not measured: there are no test items and no panel, and `validation=second_last` holds
+        out the last.
+      full: what a panel is drawn from, where it has been built before; `config` decides whether there is one.
 
     Raises:
       UserError: no draw fits the window, or the data lack what a decision needs.
     """
     sample = draw_sample(interactions, index, config, randomness.generator("draw"))
-    split = sample.split if hold_out else sample.split.without_test()
-    codes = _LocalCodes.build(interactions, sample, config)
-    train, test = split.order[~split.test[split.order]], split.order[split.test[split.order]]
+    panel = None
+    if hold_out and config.evaluation.panel_users:
+        panel = draw_panel(interactions, index, config, sample, full or FullData.build(interactions, index, config))
+    own = sample.split if hold_out else sample.split.without_test()
+    rows, split = _with_panel(interactions, sample, own, panel, config)
+    codes = _LocalCodes.build(interactions, sample, panel, config)
+    user, item = codes.users_of(split.user), codes.items_of(interactions.item[rows])
+    trains = ~split.test if panel is None else ~split.test & ~np.isin(rows, panel.held_out)
+    train, test = split.order[trains[split.order]], split.order[split.test[split.order]]
     parts = _Parts(
-        rows=sample.rows[train],
-        user=codes.user[train],
-        item=codes.item[train],
+        rows=rows[train],
+        user=user[train],
+        item=item[train],
         previous=split.previous[train],
-        test_rows=sample.rows[test],
-        test_user=codes.user[test],
-        test_item=codes.item[test],
+        test_rows=rows[test],
+        test_user=user[test],
+        test_item=item[test],
         hidden=np.empty(0, dtype=np.int64),
     )
-    counts = {**sample.counts, "tied_last_days": split.tied_users}
-    replicate = _assembled(interactions, index, config, codes, parts, randomness, counts)
+    counts = {**sample.counts, "tied_last_days": own.tied_users}
+    replicate = _assembled(interactions, index, config, codes, parts, randomness, counts, panel)
+    if panel is not None:
+        replicate = dataclasses.replace(replicate, counts=replicate.counts | _panel_counts(sample, panel, replicate))
     if hold_out and not len(replicate.test_user):
         fix = "Raise sampling.user_fraction." if config.sampling.user_fraction < 1 else "It needs more data."
         raise UserError(
@@ -141,7 +177,13 @@ def without_test(interactions: Interactions, index: UserIndex, config: Config, r
     last, alone = _last_of_user(user)
     test = last & ~alone
     earlier_last, earlier_alone = _last_of_user(user[~test])
-    codes = _LocalCodes(user, item, replicate.user_codes, replicate.item_codes, replicate.num_sampled_items)
+    codes = _LocalCodes(
+        replicate.user_codes,
+        replicate.user_codes,
+        replicate.item_codes,
+        replicate.num_sampled_items,
+        replicate.num_candidates,
+    )
     parts = _Parts(
         rows=rows[~test],
         user=user[~test],
@@ -206,6 +248,7 @@ def _assembled(
     parts: _Parts,
     randomness: Randomness,
     counts: Mapping[str, int],
+    panel: PanelDraw | None = None,
 ) -> Replicate:
     """Everything that follows from which interactions are for training and which for the test."""
     trained = np.bincount(parts.item, minlength=len(codes.items)) > 0
@@ -213,7 +256,9 @@ def _assembled(
     tested = ~unseen if config.split.unseen_items == "drop" else np.ones(len(unseen), dtype=bool)
     train_pairs = (parts.user, parts.item)
     test_pairs = (parts.test_user[tested], parts.test_item[tested])
-    sampler = NegativeSampler.build(config.negatives, codes.num_sampled, train_pairs, test_pairs)
+    local_panel = None if panel is None else codes.panel(interactions, panel)
+    avoided = _held_out(test_pairs, local_panel, codes.num_sampled)
+    sampler = NegativeSampler.build(config.negatives, codes.num_sampled, train_pairs, avoided)
     fit, validation = _labelled(config, train_pairs, parts.previous, sampler, randomness)
     features = _features(interactions, index, config, codes, parts)
     return Replicate(
@@ -221,11 +266,12 @@ def _assembled(
         user_codes=codes.users,
         item_codes=codes.items,
         num_sampled_items=codes.num_sampled,
+        num_candidates=codes.num_candidates,
         features=features,
         train_rows=parts.rows,
         train_user=parts.user,
         train_item=parts.item,
-        held_out_rows=parts.test_rows,
+        held_out_rows=parts.test_rows if panel is None else np.union1d(parts.test_rows, panel.held_out),
         test_user=test_pairs[0],
         test_item=test_pairs[1],
         validation_user=parts.user[parts.previous],
@@ -244,10 +290,55 @@ def _assembled(
             "train_pairs": len(fit),
             "validation_pairs": len(validation),
             "test_users": len(test_pairs[0]),
-            "items_without_category": int((~features.has_category).sum()),
-            "items_without_price": _without_price(interactions, codes.items),
+            "items_without_category": int((~features.has_category[: codes.num_candidates]).sum()),
+            "items_without_price": _without_price(interactions, codes.items[: codes.num_candidates]),
         },
+        panel=local_panel,
     )
+
+
+def _with_panel(
+    interactions: Interactions, sample: Sample, own: Split, panel: PanelDraw | None, config: Config
+) -> tuple[NDArray[np.int64], Split]:
+    """Rows and split of the sample together with what panel users outside its core train on."""
+    if panel is None or not len(panel.rows):
+        return sample.rows, own
+    # Their test item is elsewhere, so that all these rows train, and the last one is the one before the test.
+    extra = split_rows(interactions, panel.rows, panel.owner, config.split).without_test()
+    user = np.concatenate([own.user, extra.user])
+    order = np.concatenate([own.order, len(own.user) + extra.order])
+    masks = (np.concatenate([getattr(own, name), getattr(extra, name)]) for name in ("test", "previous", "tied"))
+    together = Split(user, order[np.argsort(user[order], kind="stable")], *masks)
+    return np.concatenate([sample.rows, panel.rows]), together
+
+
+def _held_out(test: tuple[Codes, Codes], panel: Panel | None, num_sampled: int) -> tuple[Codes, Codes]:
+    """All test pairs whose item could be drawn as a negative."""
+    if panel is None:
+        return test
+    drawable = panel.item < num_sampled
+    return (
+        np.concatenate([test[0], panel.user[drawable]]),
+        np.concatenate([test[1], panel.item[drawable]]),
+    )
+
+
+def _panel_counts(sample: Sample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:
+    """What the panel lacks in a sample, and the own protocol's counts without what the panel adds to the training."""
+    panel = replicate.panel
+    assert panel is not None
+    trained_users = np.bincount(replicate.train_user, minlength=replicate.num_users) > 0
+    trained_items = np.bincount(replicate.train_item, minlength=replicate.num_items) > 0
+    return {
+        "users": len(np.unique(sample.owner)),
+        "interactions": len(sample.rows),
+        "panel_users": len(drawn.users),
+        "panel_users_outside_core": len(np.setdiff1d(drawn.users, sample.owner)),
+        "panel_users_untrained": int((~trained_users[panel.user]).sum()),
+        "panel_items_untrained": int((~trained_items[panel.item]).sum()),
+        "panel_interactions_added": len(drawn.rows),
+        "panel_candidates": len(panel.candidates),
+    }
 
 
 def _last_of_user(user: Codes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -264,26 +355,52 @@ def _offsets(user: NDArray[np.integer], num_users: int) -> NDArray[np.int64]:
 
 @dataclasses.dataclass(frozen=True)
 class _LocalCodes:
-    """Local codes of a sample: [n] `user` and `item` of its rows; [U], [I] the data set's codes."""
+    """Local codes of a sample.
 
-    user: Codes
-    item: Codes
+    Attributes:
+      owners: [U] who the local users are, ascending: the data set's codes unless users are cloned.
+      users, items: [U], [I] the data set's codes; the sample's own items come first.
+      num_sampled: the sample's items.
+      num_candidates: the items that the sample's test items are ranked among.
+    """
+
+    owners: NDArray[np.int64]
     users: NDArray[np.int64]
     items: NDArray[np.int64]
     num_sampled: int
+    num_candidates: int
 
     @classmethod
-    def build(cls, interactions: Interactions, sample: Sample, config: Config) -> _LocalCodes:
-        owners, user = np.unique(sample.owner, return_inverse=True)
-        sampled, item = np.unique(interactions.item[sample.rows], return_inverse=True)
+    def build(cls, interactions: Interactions, sample: Sample, panel: PanelDraw | None, config: Config) -> _LocalCodes:
+        members = sample.owner if panel is None else np.concatenate([sample.owner, panel.users])
+        owners = np.unique(members)
         users = np.zeros(len(owners), dtype=np.int64)
-        users[user] = interactions.user[sample.rows]
-        items = sampled.astype(np.int64)
-        if config.evaluation.candidates == "all":
-            rest = np.ones(interactions.num_items, dtype=bool)
-            rest[items] = False
-            items = np.concatenate([items, np.flatnonzero(rest)])
-        return cls(user.astype(np.int32), item.astype(np.int32), users, items, len(sampled))
+        users[np.searchsorted(owners, sample.owner)] = interactions.user[sample.rows]
+        items = sampled = np.unique(interactions.item[sample.rows]).astype(np.int64)
+        if panel is not None:
+            users[np.searchsorted(owners, panel.users)] = panel.users
+            items = np.concatenate([items, np.setdiff1d(panel.candidates, items)])
+        every = config.evaluation.candidates == "all"
+        if every:
+            items = np.concatenate([items, np.setdiff1d(np.arange(interactions.num_items), items)])
+        return cls(owners, users, items, len(sampled), len(items) if every else len(sampled))
+
+    def users_of(self, owner: NDArray[np.integer]) -> Codes:
+        """[n] local users."""
+        return np.searchsorted(self.owners, owner).astype(np.int32)
+
+    def items_of(self, item: NDArray[np.integer]) -> Codes:
+        """[n] local items."""
+        order = np.argsort(self.items)
+        return order[np.searchsorted(self.items, item, sorter=order)].astype(np.int32)
+
+    def panel(self, interactions: Interactions, panel: PanelDraw) -> Panel:
+        """The panel in local codes."""
+        return Panel(
+            self.users_of(panel.users),
+            self.items_of(interactions.item[panel.held_out]),
+            np.sort(self.items_of(panel.candidates)),
+        )
 
 
 def _labelled(

@@ -9,6 +9,7 @@ small grid on two sparse sets of real Amazon reviews (Books and Digital Music, 3
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +27,11 @@ from tfdat.evaluation.ranking import (
     rank_scores,
     rank_shared_scores,
     rank_vectors,
-    select_rows,
 )
+from tfdat.evaluation.sets import EvaluationSet, among_all
+
+Ranker = Callable[[EvaluationSet], RankedReplicate]
+"""A trained baseline: it ranks any evaluation set over the replicate's users and items."""
 
 
 class Holdout(Protocol):
@@ -69,14 +73,32 @@ def chance(num_candidates: int, mrr_cutoff: int | None = None) -> dict[str, floa
     return headline(anywhere, "expected", mrr_cutoff)
 
 
-def mostpop(replicate: Holdout, seed: int = 0) -> RankedReplicate:
+class Recommender:
+    """A baseline: called, it trains and ranks the test items among all items; `fit` returns a `Ranker` instead."""
+
+    def __init__(self, fit: Callable[..., Ranker]) -> None:
+        self.fit = fit
+        functools.update_wrapper(self, fit)
+
+    def __call__(self, replicate: Holdout, seed: int = 0, **settings: Any) -> RankedReplicate:
+        """Trains on `replicate` with the baseline's `settings` and ranks its test items."""
+        return self.fit(replicate, seed, **settings)(among_all(replicate))
+
+
+@Recommender
+def mostpop(replicate: Holdout, seed: int = 0) -> Ranker:
     """The same list for everyone: items by their number of training pairs. Nothing is random: `seed` is not used."""
     del seed
     popularity = np.bincount(replicate.train_item, minlength=replicate.num_items).astype(np.float64)
-    return rank_shared_scores(popularity, replicate.test_item, *_seen(replicate))
+
+    def rank(test: EvaluationSet) -> RankedReplicate:
+        return rank_shared_scores(popularity[test.candidates], test.target, test.seen_indptr, test.seen_items)
+
+    return rank
 
 
-def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> RankedReplicate:
+@Recommender
+def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> Ranker:
     """Item-based nearest neighbours: the summed cosine of a candidate with the user's training items.
 
     Nothing is random: `seed` is not used.
@@ -93,14 +115,20 @@ def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> RankedRe
     with _alone_and_quiet():
         model = _implicit("nearest_neighbours").CosineRecommender(K=min(neighbors, replicate.num_items), num_threads=1)
         model.fit(matrix, show_progress=False)
-    profiles, similarity = matrix[replicate.test_user].astype(np.float64), sp.csr_matrix(model.similarity)
 
-    def block(rows: slice) -> NDArray[np.float64]:
-        return np.asarray((profiles[rows] @ similarity).toarray())
+    def rank(test: EvaluationSet) -> RankedReplicate:
+        profiles = matrix[test.user].astype(np.float64)
+        similarity = sp.csr_matrix(sp.csr_matrix(model.similarity)[:, test.candidates])
 
-    return rank_scores(block, len(replicate.test_user), replicate.num_items, replicate.test_item, *_seen(replicate))
+        def block(rows: slice) -> NDArray[np.float64]:
+            return np.asarray((profiles[rows] @ similarity).toarray())
+
+        return rank_scores(block, len(test), len(test.candidates), test.target, test.seen_indptr, test.seen_items)
+
+    return rank
 
 
+@Recommender
 def als(
     replicate: Holdout,
     seed: int = 0,
@@ -108,7 +136,7 @@ def als(
     regularization: float = 100.0,
     alpha: float = 40.0,
     iterations: int = 15,
-) -> RankedReplicate:
+) -> Ranker:
     """Implicit-feedback matrix factorisation by alternating least squares (Hu, Koren, Volinsky, ICDM 2008).
 
     Args:
@@ -132,9 +160,10 @@ def als(
             random_state=seed,
         )
         model.fit(_interactions(replicate), show_progress=False)
-    return _rank_factors(model, replicate)
+    return _factors(model)
 
 
+@Recommender
 def bpr(
     replicate: Holdout,
     seed: int = 0,
@@ -142,7 +171,7 @@ def bpr(
     learning_rate: float = 0.1,
     regularization: float = 0.05,
     iterations: int = 200,
-) -> RankedReplicate:
+) -> Ranker:
     """Matrix factorisation by Bayesian personalised ranking, with an item bias (Rendle et al., UAI 2009).
 
     Args:
@@ -166,10 +195,10 @@ def bpr(
             random_state=seed,
         )
         model.fit(_interactions(replicate), show_progress=False)
-    return _rank_factors(model, replicate)
+    return _factors(model)
 
 
-BASELINES: dict[str, Callable[[Holdout, int], RankedReplicate]] = {
+BASELINES: dict[str, Recommender] = {
     "mostpop": mostpop,
     "itemknn": itemknn,
     "als": als,
@@ -219,10 +248,14 @@ def _interactions(replicate: Holdout) -> sp.csr_matrix[np.float32]:
     return matrix
 
 
-def _seen(replicate: Holdout) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    return select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
+def _factors(model: Any) -> Ranker:
+    def rank(test: EvaluationSet) -> RankedReplicate:
+        return rank_vectors(
+            model.user_factors[test.user],
+            model.item_factors[test.candidates],
+            test.target,
+            test.seen_indptr,
+            test.seen_items,
+        )
 
-
-def _rank_factors(model: Any, replicate: Holdout) -> RankedReplicate:
-    users = model.user_factors[replicate.test_user]
-    return rank_vectors(users, model.item_factors, replicate.test_item, *_seen(replicate))
+    return rank

@@ -37,8 +37,8 @@ def monitored(training: TrainingConfig) -> tuple[str, Mode]:
 
 
 def validation_hit_rate(model: TwoTowers, replicate: Replicate, k: int = 100) -> float:
-    """HR@k on the validation items, the user's other training items masked."""
+    """HR@k on the validation items among the own protocol's candidates, the user's other training items masked."""
     users, items = replicate.validation_user, replicate.validation_item
     seen = select_rows(replicate.seen_indptr, replicate.seen_items, users)
-    ranked = rank_vectors(model.user_vectors()[users], model.item_vectors(), items, *seen)
+    ranked = rank_vectors(model.user_vectors()[users], model.item_vectors()[: replicate.num_candidates], items, *seen)
     return float(hit_rate(ranked.masked, k, "mid").mean())

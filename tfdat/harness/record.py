@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
+from tfdat.evaluation.baselines import Ranker
 from tfdat.evaluation.metrics import headline
-from tfdat.evaluation.ranking import RankedReplicate, rank_vectors, select_rows
+from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
+from tfdat.evaluation.sets import EvaluationSet, by_protocol
 from tfdat.frameworks.contract import TrainedModel
 
 COLLAPSED_SPREAD = 1e-3
@@ -36,24 +39,26 @@ class ReplicateRecord:
     arrays: Arrays
 
 
-def baseline_record(ranked: RankedReplicate, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
-    """The record of a baseline."""
-    return ReplicateRecord(
-        {"method": name, **_measured(ranked, replicate, config), "counts": replicate.counts},
-        _rank_arrays(ranked, replicate),
-    )
+def baseline_record(rank: Ranker, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
+    """The record of a trained baseline."""
+    ranked = _ranked(rank, replicate, config)
+    return ReplicateRecord({"method": name, **ranked.fields, "counts": replicate.counts}, ranked.arrays)
 
 
 def variant_record(trained: TrainedModel, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
     """Ranks the test items by a trained model's vectors and records everything about it."""
-    seen = select_rows(replicate.seen_indptr, replicate.seen_items, replicate.test_user)
-    users = trained.user_vectors[replicate.test_user]
-    ranked = rank_vectors(users, trained.item_vectors, replicate.test_item, *seen)
-    dead_users, dead_items = _dead_share(trained.user_vectors), _dead_share(trained.item_vectors)
+
+    def rank(test: EvaluationSet) -> RankedReplicate:
+        items = trained.item_vectors[test.candidates]
+        return rank_vectors(trained.user_vectors[test.user], items, test.target, test.seen_indptr, test.seen_items)
+
+    ranked = _ranked(rank, replicate, config)
+    dead_users = _dead_share(trained.user_vectors)
+    dead_items = _dead_share(trained.item_vectors[: replicate.num_candidates])
     reasons = collapse_reasons(ranked.score_spread, dead_users, dead_items)
     fields = {
         "method": name,
-        **_measured(ranked, replicate, config),
+        **ranked.fields,
         "collapsed": bool(reasons),
         "collapse_reasons": reasons,
         "score_spread": ranked.score_spread,
@@ -64,10 +69,19 @@ def variant_record(trained: TrainedModel, replicate: Replicate, config: Config, 
         "history": trained.history,
         "counts": replicate.counts,
     }
-    arrays = _rank_arrays(ranked, replicate)
-    arrays["recommended_popularity"] = recommended_popularity(users, trained.item_vectors, replicate)
+    arrays = dict(ranked.arrays)
+    users = trained.user_vectors[ranked.headline.user]
+    arrays["recommended_popularity"] = recommended_popularity(users, trained.item_vectors, replicate, ranked.headline)
     arrays |= _covariances(trained, replicate)
     return ReplicateRecord(fields, arrays)
+
+
+def protocol_fields(record: Mapping[str, Any], protocol: str) -> Mapping[str, Any] | None:
+    """The fields of one protocol in a stored record: `metrics`, `candidates`, ...; None where it was not measured."""
+    if record.get("protocol", "own") == protocol:
+        return record
+    other = record.get(protocol)
+    return other if isinstance(other, Mapping) else None
 
 
 def collapse_reasons(score_spread: float, dead_users: float, dead_items: float) -> list[str]:
@@ -82,10 +96,15 @@ def collapse_reasons(score_spread: float, dead_users: float, dead_items: float) 
 
 
 def recommended_popularity(
-    user_vectors: NDArray[np.float32], item_vectors: NDArray[np.float32], replicate: Replicate, k: int = 100
+    user_vectors: NDArray[np.float32],
+    item_vectors: NDArray[np.float32],
+    replicate: Replicate,
+    test: EvaluationSet,
+    k: int = 100,
 ) -> NDArray[np.int64]:
     """[p, 2] how often items with each number of training interactions stand in the users' top k."""
-    popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)
+    popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)[test.candidates]
+    item_vectors = item_vectors[test.candidates]
     k = min(k, len(item_vectors))
     counts = np.zeros(int(popularity.max()) + 1, dtype=np.int64)
     for start in range(0, len(user_vectors), 1024):
@@ -96,31 +115,64 @@ def recommended_popularity(
     return np.stack([present, counts[present]], axis=1)
 
 
-def _measured(ranked: RankedReplicate, replicate: Replicate, config: Config) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class _Ranked:
+    """All protocols' measurements; `headline` is the evaluation set of `evaluation.protocol`."""
+
+    fields: dict[str, Any]
+    arrays: Arrays
+    headline: EvaluationSet
+    score_spread: float
+
+
+def _ranked(rank: Ranker, replicate: Replicate, config: Config) -> _Ranked:
+    """Ranks every protocol's test items; those of `evaluation.protocol` stand first, another's below its name."""
+    sets, chosen = by_protocol(replicate), config.evaluation.protocol
+    ranked = {name: rank(test) for name, test in sets.items()}
+    randomness = replicate.randomness
+    fields: dict[str, Any] = {"replicate": randomness.replicate, "seed": randomness.seed}
+    arrays: Arrays = {}
+    for name in sorted(sets, key=lambda name: name != chosen):
+        measured = _measured(ranked[name], replicate, config, name, len(sets[name]))
+        if name == chosen:
+            fields |= measured if len(sets) == 1 else {**measured, "protocol": name}
+            arrays |= _rank_arrays(ranked[name], replicate, sets[name])
+        else:
+            fields[name] = measured
+            arrays |= {
+                f"{name}_{array}": values for array, values in _rank_arrays(ranked[name], replicate, sets[name]).items()
+            }
+    if replicate.panel is not None:
+        arrays["panel_user"] = replicate.user_codes[replicate.panel.user]
+    return _Ranked(fields, arrays, sets[chosen], ranked[chosen].score_spread)
+
+
+def _measured(
+    ranked: RankedReplicate, replicate: Replicate, config: Config, protocol: str, users: int
+) -> dict[str, Any]:
     evaluation, randomness = config.evaluation, replicate.randomness
+    purpose = "ties" if protocol == "own" else f"ties:{protocol}"
     full, masked = (
-        headline(ranks, evaluation.ties, evaluation.mrr_cutoff, randomness.generator("ties"))
+        headline(ranks, evaluation.ties, evaluation.mrr_cutoff, randomness.generator(purpose))
         for ranks in (ranked.full, ranked.masked)
     )
     return {
-        "replicate": randomness.replicate,
-        "seed": randomness.seed,
         "metrics": masked if evaluation.mask_seen else full,
         "metrics_masked": masked,
         "metrics_unmasked": full,
         "candidates": ranked.num_candidates,
-        "test_users": len(replicate.test_user),
+        "test_users": users,
     }
 
 
-def _rank_arrays(ranked: RankedReplicate, replicate: Replicate) -> Arrays:
+def _rank_arrays(ranked: RankedReplicate, replicate: Replicate, test: EvaluationSet) -> Arrays:
     popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)
     return {
         "optimistic": ranked.full.optimistic,
         "pessimistic": ranked.full.pessimistic,
         "optimistic_masked": ranked.masked.optimistic,
         "pessimistic_masked": ranked.masked.pessimistic,
-        "test_popularity": popularity[replicate.test_item].astype(np.int32),
+        "test_popularity": popularity[test.item].astype(np.int32),
     }
 
 
@@ -132,9 +184,10 @@ def _covariances(trained: TrainedModel, replicate: Replicate) -> Arrays:
     count, category = replicate.features.num_categories, replicate.features.item_category
     if not count:
         return {}
+    own = slice(replicate.num_candidates)
     return {
-        "covariance_before": category_covariances(trained.initial_item_vectors, category, count),
-        "covariance_after": category_covariances(trained.item_vectors, category, count),
+        "covariance_before": category_covariances(trained.initial_item_vectors[own], category[own], count),
+        "covariance_after": category_covariances(trained.item_vectors[own], category[own], count),
     }
 
 

@@ -68,12 +68,25 @@ def _block(records: Sequence[dict[str, Any]], settings: RunSettings) -> dict[str
         "users": [record["test_users"] for record in records],
         "replicate_ids": [_identity(record, settings) for record in records],
     }
+    for protocol in ("own", "panel"):
+        if protocol in records[0]:
+            block[protocol] = _other_protocol([record[protocol] for record in records])
     if "history" in records[0]:
         block["epochs"] = [record["epochs"] for record in records]
         block["collapsed"] = sum(record["collapsed"] for record in records)
         block["collapse_reasons"] = sorted({reason for record in records for reason in record["collapse_reasons"]})
         block["skipped_categories"] = [sum(record["history"]["skipped_categories"]) for record in records]
     return block
+
+
+def _other_protocol(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the same models get by the protocol that is not the run's headline."""
+    return {
+        "metrics": _metrics(measured, "metrics"),
+        "metrics_masked": _metrics(measured, "metrics_masked"),
+        "candidates": [fields["candidates"] for fields in measured],
+        "users": [fields["test_users"] for fields in measured],
+    }
 
 
 def _metrics(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:

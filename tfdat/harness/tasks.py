@@ -13,6 +13,7 @@ from tfdat.config import Config
 from tfdat.config.variants import VARIANTS, apply_variant
 from tfdat.data.bootstrap import UserIndex
 from tfdat.data.interactions import Interactions
+from tfdat.data.panel import FullData
 from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
@@ -66,7 +67,12 @@ class Experiment:
     def _build_replicate(self, number: int, stream: str) -> Replicate:
         randomness = Randomness(self.seed, number)
         randomness = randomness.within(stream) if stream else randomness
-        return build_replicate(self.interactions, self._index, self.config, randomness)
+        full = self._full_data if self.config.evaluation.panel_users else None
+        return build_replicate(self.interactions, self._index, self.config, randomness, full=full)
+
+    @functools.cached_property
+    def _full_data(self) -> FullData:
+        return FullData.build(self.interactions, self._index, self.config)
 
     def run(self, task: Task, on_epoch: OnEpoch | None = None) -> ReplicateRecord:
         """Trains and evaluates.
@@ -83,8 +89,8 @@ class Experiment:
             return variant_record(trained, replicate, config, task.method)
         if task.method not in BASELINES:
             raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
-        ranked = BASELINES[task.method](replicate, replicate.randomness.integer(task.method))
-        return baseline_record(ranked, replicate, self.config, task.method)
+        rank = BASELINES[task.method].fit(replicate, replicate.randomness.integer(task.method))
+        return baseline_record(rank, replicate, self.config, task.method)
 
 
 def perform(

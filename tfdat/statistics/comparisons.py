@@ -125,6 +125,8 @@ def _against_paper(results: Results, variant: Variant, row: PublishedResult) -> 
     if results.data.comparable_with_paper is False:
         kind = "synthetic data" if is_synthetic(results) else f"other data ({data_name(results)})"
         return f"{kind} against a paper's Amazon Books"
+    if results.setting("evaluation.protocol", "own") == "panel":
+        return "the panel protocol ranks other users' items among other candidates than a paper's sample"
     sizes = _size_difference(variant.mean_candidates, row.candidates)
     if sizes or row.users is None or variant.mean_users is None:
         return sizes
