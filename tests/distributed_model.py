@@ -62,7 +62,7 @@ def trained(settings: dict[str, Any], strategy: Any) -> tuple[DAT, dict[str, flo
     """A model after an epoch, and what `fit` logged."""
     config = model_batches.tiny_config(training__learning_rate=0.01, **settings)
     with strategy.scope():
-        model = build_dat(model_batches.tiny_features(), config, 7, model_batches.item_counts())
+        model = build_dat(model_batches.tiny_features(), config, 7, model_batches.item_shares())
         model.compile(optimizer=make_optimizer(config.training))
     parts = strategy.num_replicas_in_sync
     data = dataset(1) if parts == 1 else strategy.distribute_datasets_from_function(lambda _: dataset(parts))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.data.features import FeatureTables
+from tfdat.data.negatives import ItemShares
 
 NUM_USERS, NUM_ITEMS, NUM_CATEGORIES = 30, 20, 4
 
@@ -38,9 +39,10 @@ def tiny_features(num_categories: int = NUM_CATEGORIES, numeric: tuple[int, int]
     )
 
 
-def item_counts() -> NDArray[np.int64]:
-    """Training counts for the sampled softmax."""
-    return np.arange(1, NUM_ITEMS + 1)
+def item_shares() -> ItemShares:
+    """Shares for the sampled softmax."""
+    counts = np.arange(1, NUM_ITEMS + 1)
+    return ItemShares(counts / counts.sum(), np.full(NUM_ITEMS, 1 / NUM_ITEMS))
 
 
 def tiny_batch(rows: int = 40, seed: int = 0) -> Batch:

@@ -12,7 +12,7 @@ from model_batches import (
     NUM_CATEGORIES,
     NUM_ITEMS,
     NUM_USERS,
-    item_counts,
+    item_shares,
     tiny_batch,
     tiny_config,
     tiny_features,
@@ -255,7 +255,7 @@ def test_vectors_of_several_tiles_are_in_order():
 @pytest.mark.parametrize("prediction", ["cross_entropy", "sampled_softmax"])
 def test_whole_model_survives_saving(tmp_path, prediction):
     config = tiny_config(loss__prediction=prediction, model__learn_temperature=True)
-    model = build_dat(tiny_features(), config, 3, item_counts())
+    model = build_dat(tiny_features(), config, 3, item_shares())
     model.compile(optimizer=make_optimizer(config.training))
     batch = tiny_batch()
     fit_once(model, batch)
@@ -290,5 +290,5 @@ def test_configuration_is_plain_json():
 
 
 def test_sampled_softmax_without_counts_says_so():
-    with pytest.raises(ValueError, match="item_counts"):
+    with pytest.raises(ValueError, match="item_shares"):
         build_dat(tiny_features(), tiny_config(loss__prediction="sampled_softmax"), seed=3)

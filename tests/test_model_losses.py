@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import typing
 
 import numpy as np
 import oracles
@@ -11,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfdat.backend import keras, tf
+from tfdat.config.model import PredictionName
 from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
+from tfdat.model.losses.cross_entropy import CrossEntropy, cross_entropy
 from tfdat.model.losses.mimic import AdaptiveMimic
-from tfdat.model.losses.prediction import SampledSoftmax, Score, cross_entropy
+from tfdat.model.losses.prediction import PREDICTION_LOSSES, make_prediction_loss
+from tfdat.model.losses.sampled_softmax import SampledSoftmax
+from tfdat.model.losses.terms import Score
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}
 NOISE = 1e-9  # of a central difference
@@ -114,7 +119,7 @@ def test_sampled_softmax(batch):
     layer.negative_share.assign(shares[1])
     item, label = tf.constant(batch.item, tf.int32), tf.constant(batch.label, tf.float32)
     value, grads = with_gradients(
-        lambda p_u, p_v: layer(p_u / 0.5, p_v, item, label), [batch.p_u, batch.p_v], "float32"
+        lambda p_u, p_v: layer.of(p_u / 0.5, p_v, item, label), [batch.p_u, batch.p_v], "float32"
     )
 
     def oracle(p_u, p_v):
@@ -231,6 +236,12 @@ def test_ties_for_the_major_category_go_to_the_lowest_code():
     assert moved.tolist() == [True, True, False, False, False, False]
 
 
+def test_every_prediction_loss_of_the_configuration_is_there_and_no_other():
+    assert list(PREDICTION_LOSSES) == list(typing.get_args(PredictionName))
+    with pytest.raises(ValueError, match=r"Unknown `loss.prediction` 'hinge'. TensorFlow has: cross_entropy, sampled"):
+        make_prediction_loss("hinge", 3)
+
+
 def test_first_occurrences():
     assert first_occurrences(tf.constant([5, 3, 5, 3, 9])).numpy().tolist() == [1, 1, 0, 0, 1]
 
@@ -242,6 +253,7 @@ def test_first_occurrences():
         CategoryAlignment(3, 0, 4, 1, "coral", True),
         Score(0.2, True, True),
         SampledSoftmax(7),
+        CrossEntropy(7),
     ],
     ids=lambda layer: type(layer).__name__,
 )

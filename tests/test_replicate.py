@@ -376,3 +376,47 @@ def test_data_without_columns_do_without_features():
     assert features.item_numeric.shape[1] == 0
     assert (features.num_categories, features.major_category) == (0, -1)
     assert DAY == 86_400
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "popularity"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"evaluation.candidates": "all"},
+        {"evaluation.candidates": "all", "negatives.exclude": "train", "negatives.per": "positive"},
+        {"negatives.exclude": "all"},
+    ],
+    ids=str,
+)
+def test_shares_of_items_are_how_often_they_are_drawn(distribution, changes):
+    made = replicate(**{"negatives.distribution": distribution, **changes})
+    slots = np.concatenate([pairs.user[pairs.label == 0] for pairs in (made.train, made.validation)])
+    times = 300_000 // len(slots)
+    drawn = np.concatenate([made.sampler.draw(slots, np.random.default_rng(round)) for round in range(times)])
+    found = np.bincount(drawn, minlength=made.num_items) / len(drawn)
+    shares = made.item_shares()
+    assert len(shares.negative) == len(shares.positive) == made.num_items
+    assert (shares.negative[made.num_sampled_items :] == 0).all()
+    assert shares.negative.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found, shares.negative, atol=5 * np.sqrt(shares.negative.max() / len(drawn)))
+    positive = np.bincount(made.train_item, minlength=made.num_items)
+    np.testing.assert_allclose(shares.positive, positive / len(made.train_item))
+
+
+def test_shares_without_negatives_are_zero():
+    shares = replicate(**{"negatives.count": 0}).item_shares()
+    assert (shares.negative == 0).all()
+    assert shares.positive.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "popularity"])
+def test_shares_of_a_user_who_knows_all_items_or_all_but_one(distribution):
+    user = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2], dtype=np.int32)
+    item = np.array([0, 1, 2, 3, 0, 1, 2, 0, 0, 0], dtype=np.int32)
+    negatives = NegativesConfig(distribution=distribution, exclude="train", popularity_power=2.0)
+    sampler = NegativeSampler.build(negatives, 4, (user, item), (user[:0], item[:0]))
+    slots = np.repeat(np.array([0, 1, 2], dtype=np.int32), [3, 2, 1])
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([sampler.draw(slots, rng) for _ in range(20_000)])
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), sampler.shares(slots), atol=0.006)
+    assert sampler.shares(slots).sum() == pytest.approx(1)

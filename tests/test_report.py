@@ -274,7 +274,7 @@ def test_arrays_of_another_shape_are_one_line(
     with np.load(path) as stored:
         arrays = dict(stored)
     np.savez(path, **{**arrays, name: array})
-    assert run_face(main, [str(root)]) == 2
+    assert run_command(main, [str(root)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

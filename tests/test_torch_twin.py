@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import subprocess
 import sys
+import typing
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from twins import DATA, INDEX, STEPS, WHOLE, ranked
 torch = pytest.importorskip("torch")
 
 from tfdat.backend import tf  # noqa: E402
+from tfdat.config.model import PredictionName  # noqa: E402
 from tfdat.config.overrides import with_values  # noqa: E402
 from tfdat.config.variants import VARIANTS, apply_variant  # noqa: E402
 from tfdat.data.replicate import build_replicate  # noqa: E402
@@ -26,6 +28,7 @@ from tfdat.frameworks.contract import DivergedError  # noqa: E402
 from tfdat.frameworks.torch_twin.losses import Losses  # noqa: E402
 from tfdat.frameworks.torch_twin.model import normalize  # noqa: E402
 from tfdat.frameworks.torch_twin.optimizers import RowAdam, make_optimizers  # noqa: E402
+from tfdat.frameworks.torch_twin.prediction import PREDICTION_LOSSES, sampling_shares  # noqa: E402
 from tfdat.frameworks.torch_twin.training import build_twin  # noqa: E402
 from tfdat.frameworks.torch_twin.weights import load_weights, named_arrays, named_views  # noqa: E402
 from tfdat.presets import preset  # noqa: E402
@@ -160,6 +163,20 @@ OPTIONS = [
     {"loss.alignment_min_items": 1000},
     {"loss.prediction": "sampled_softmax", "model.temperature": 0.2},
     {"loss.prediction": "sampled_softmax", "negatives.distribution": "popularity", "model.learn_temperature": True},
+    {
+        "loss.prediction": "sampled_softmax",
+        "evaluation.candidates": "all",
+        "sampling.min_item": 12,
+        "negatives.exclude": "train",
+        "negatives.per": "positive",
+    },
+    {
+        "loss.prediction": "sampled_softmax",
+        "evaluation.candidates": "all",
+        "sampling.min_item": 12,
+        "negatives.exclude": "all",
+        "negatives.distribution": "popularity",
+    },
     {"model.temperature": 0.1, "model.learn_temperature": True, "model.bias": "learned"},
     {"model.temperature": 0.5},
     {"model.augmentation": "global"},
@@ -180,6 +197,28 @@ def small_config(changes, preset_name="cornelisse2024"):
 @pytest.mark.parametrize("changes", OPTIONS, ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()))
 def test_terms_and_gradients_of_every_option(changes):
     check_first_step(Both(small_config(changes)))
+
+
+def test_shares_of_the_twin_are_how_often_the_sampler_draws():
+    for changes in OPTIONS:
+        if changes.get("loss.prediction") != "sampled_softmax":
+            continue
+        config = small_config(changes)
+        replicate = build_replicate(DATA, INDEX, config, Randomness(7, 0))
+        assert (replicate.num_items > replicate.num_sampled_items) == ("evaluation.candidates" in changes)
+        slots = np.concatenate([pairs.user[pairs.label == 0] for pairs in (replicate.train, replicate.validation)])
+        rng = np.random.default_rng(1)
+        drawn = np.concatenate([replicate.sampler.draw(slots, rng) for _ in range(200_000 // len(slots))])
+        found = np.bincount(drawn, minlength=replicate.num_items) / len(drawn)
+        positive, negative = sampling_shares(replicate, config)
+        np.testing.assert_allclose(negative, found, atol=5 * np.sqrt(found.max() / len(drawn)))
+        np.testing.assert_allclose(
+            positive, np.bincount(replicate.train_item, minlength=replicate.num_items) / len(replicate.train_item)
+        )
+
+
+def test_every_prediction_loss_of_the_configuration_is_there_and_no_other():
+    assert list(PREDICTION_LOSSES) == list(typing.get_args(PredictionName))
 
 
 def test_epsilons_and_dead_rows():

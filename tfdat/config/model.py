@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, Positiv
 
 from tfdat.decisions import decision
 
+PredictionName = Literal["cross_entropy", "sampled_softmax"]
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
@@ -145,7 +146,7 @@ class LossConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    prediction: Literal["cross_entropy", "sampled_softmax"] = decision(
+    prediction: PredictionName = decision(
         "cross_entropy",
         number=51,
         source="said",

@@ -14,6 +14,19 @@ MAX_ROUNDS = 100
 
 
 @dataclasses.dataclass(frozen=True)
+class ItemShares:
+    """How likely a pair is to hold each item.
+
+    Attributes:
+      positive: [I] probabilities of the item of a positive pair.
+      negative: [I] probabilities of the item of a negative pair; zeros without negatives.
+    """
+
+    positive: NDArray[np.float64]
+    negative: NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
 class NegativeSampler:
     """Draws one item for each user of a list.
 
@@ -61,6 +74,29 @@ class NegativeSampler:
         keys = users.astype(np.int64) * self.num_items + items
         slots = np.minimum(np.searchsorted(self.excluded, keys), len(self.excluded) - 1)
         return np.asarray(self.excluded[slots] == keys)
+
+    def shares(self, users: NDArray[np.int32]) -> NDArray[np.float64]:
+        """[num_items] how likely each item is to be drawn for one of `users` [n], each of them as likely.
+
+        An item that a user may not get is redrawn for this user, so that the others gain what it would have had; after
+        `MAX_ROUNDS` redraws it is taken.
+        """
+        if self.cumulative is None:
+            weight = np.full(self.num_items, 1.0 / self.num_items)
+        else:
+            weight = np.diff(self.cumulative, prepend=0.0)
+        if not len(self.excluded):
+            return weight
+        share_of_user = np.bincount(users) / len(users)
+        user, item = np.divmod(self.excluded, self.num_items)
+        drawn_for = user < len(share_of_user)
+        user, item = user[drawn_for], item[drawn_for]
+        refused = np.bincount(user, weights=weight[item], minlength=len(share_of_user)).clip(max=1.0)
+        # An allowed item can be taken at any of the MAX_ROUNDS + 1 draws, a refused one at the last only.
+        draws = MAX_ROUNDS + 1
+        allowed = np.where(refused < 1.0, (1.0 - refused**draws) / np.maximum(1.0 - refused, 1e-300), draws)
+        correction = share_of_user * (refused**MAX_ROUNDS - allowed)
+        return weight * (share_of_user @ allowed + np.bincount(item, weights=correction[user], minlength=len(weight)))
 
     def _draw(self, size: int, rng: np.random.Generator) -> NDArray[np.int32]:
         if self.cumulative is None:

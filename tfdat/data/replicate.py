@@ -13,7 +13,7 @@ from tfdat.config import Config
 from tfdat.data.bootstrap import Sample, UserIndex, draw_sample
 from tfdat.data.features import FeatureTables, build_features
 from tfdat.data.interactions import MISSING, Interactions
-from tfdat.data.negatives import NegativeSampler, negative_users
+from tfdat.data.negatives import ItemShares, NegativeSampler, negative_users
 from tfdat.data.panel import FullData, PanelDraw, draw_panel
 from tfdat.data.seeds import Randomness
 from tfdat.data.split import Split, split_rows
@@ -96,6 +96,15 @@ class Replicate:
     seen_items: Codes
     counts: dict[str, int]
     panel: Panel | None = None
+
+    def item_shares(self) -> ItemShares:
+        """How often the training interactions and the negatives hold each candidate."""
+        counts = np.bincount(self.train_item, minlength=self.num_items)
+        negative = np.zeros(self.num_items)
+        slots = np.concatenate([pairs.user[pairs.label == 0] for pairs in (self.train, self.validation)])
+        if len(slots):
+            negative[: self.num_sampled_items] = self.sampler.shares(slots)
+        return ItemShares(counts / counts.sum(), negative)
 
     @property
     def num_users(self) -> int:

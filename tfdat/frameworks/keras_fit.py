@@ -43,12 +43,11 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
 
 def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -> DAT:
     """A model with its initial weights and optimiser, ready for `fit`."""
-    counts = np.bincount(replicate.train_item, minlength=replicate.num_items)
     # TensorFlow remembers the shapes of a call's collectives, so under a strategy every batch is a call of its own.
     per_epoch = steps(replicate.train, config.training.batch_size)
     at_once = min(STEPS_PER_EXECUTION, per_epoch) if strategy is None else 1
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
-        model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), counts)
+        model = build_dat(replicate.features, config, replicate.randomness.integer("weights"), replicate.item_shares())
         model.compile(optimizer=make_optimizer(config.training), steps_per_execution=at_once)
     return model
 

@@ -9,9 +9,9 @@ The forms, for a share x:
 | `pow4` | c + k (x + d)^-alpha | 4 | POW4, c - (a x + b)^-alpha with k = -a^-alpha and d = b/a |
 | `mmf4` | (a b + c x^d) / (b + x^d) | 4 | Morgan-Mercer-Flodin: from a at x = 0 to c at infinity |
 
-POW4 and MMF4 extrapolate best among the forms that Viering and Loog (*The Shape of Learning Curves: a Review*, IEEE TPAMI
-2022) and the learning curve database LCDB (Mohr et al. 2022; version 1.1, 2025) compare. Signs are free, since a curve of
-the `own` protocol falls.
+POW4 and MMF4 extrapolate best among the forms that Viering and Loog (*The Shape of Learning Curves: a Review*, IEEE
+TPAMI 2022) and the learning curve database LCDB (Mohr et al. 2022; version 1.1, 2025) compare. Signs are free, since a
+curve of the `own` protocol falls.
 
 A fit is a bounded least-squares problem with several starts. Given a curve's shape, its other parameters enter linearly
 and are solved for exactly (`scipy.optimize.lsq_linear`), so that only the shape is searched: variable projection, from
@@ -194,8 +194,7 @@ def _fit(form: str, x: tuple[float, ...], y: tuple[float, ...], top: float) -> F
 def _solve(form: Form, x: Floats, y: Floats, top: float) -> tuple[Floats | None, str]:
     """The parameters of the best start that converged, or None and why there is none."""
     limits = [
-        np.array([top if bound == "top" else float(bound) for bound in side])
-        for side in zip(*form.linear, strict=True)
+        np.array([top if bound == "top" else float(bound) for bound in side]) for side in zip(*form.linear, strict=True)
     ]
 
     def linear(shape: Floats) -> Floats:

@@ -13,7 +13,9 @@ from tfdat.backend import keras, tf, tfrs
 from tfdat.config import Config, LossConfig, ModelConfig
 from tfdat.config.overrides import from_dict
 from tfdat.data.features import FeatureTables
-from tfdat.model.losses.objective import TERMS, Encoded, Objective
+from tfdat.data.negatives import ItemShares
+from tfdat.model.losses.objective import TERMS, Objective
+from tfdat.model.losses.terms import EncodedBatch
 from tfdat.model.towers import Tower
 
 TILE = 4096
@@ -123,7 +125,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         p_u, a_u, dead_users = self.encode_users(inputs["user"])
         p_v, a_v, dead_items = self.encode_items(inputs["item"])
         category = tf.gather(self.item_category, inputs["item"])
-        encoded = Encoded(p_u, p_v, a_u, a_v, inputs["label"], inputs["item"], category)
+        encoded = EncodedBatch(p_u, p_v, a_u, a_v, inputs["label"], inputs["user"], inputs["item"], category)
         copies = self._copies()
         if copies > 1:
             encoded = _of_all_replicas(self.objective.needed(encoded))
@@ -193,7 +195,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         }
 
 
-def _of_all_replicas(encoded: Encoded) -> Encoded:
+def _of_all_replicas(encoded: EncodedBatch) -> EncodedBatch:
     """The rows of the global batch, so that covariances and means are its; differentiable."""
     context = tf.distribute.get_replica_context()
 
@@ -205,22 +207,20 @@ def _of_all_replicas(encoded: Encoded) -> Encoded:
             placed = tf.identity(rows)
         return tf.ensure_shape(context.all_gather(placed, axis=0), [None, *rows.shape[1:]])
 
-    return Encoded(*map(gathered, encoded))
+    return EncodedBatch(*map(gathered, encoded))
 
 
-def build_dat(
-    features: FeatureTables, config: Config, seed: int, item_counts: NDArray[np.integer] | None = None
-) -> DAT:
+def build_dat(features: FeatureTables, config: Config, seed: int, item_shares: ItemShares | None = None) -> DAT:
     """A model for one replicate, with its feature tables in place.
 
     Args:
       features: the replicate's tables.
       config: sections `model`, `loss` and `training.distributed_losses` are read.
       seed: of the initial weights.
-      item_counts: [I] training interactions of every item; needed by `loss.prediction=sampled_softmax` only.
+      item_shares: how often items are drawn; needed by `loss.prediction=sampled_softmax` only.
 
     Raises:
-      ValueError: `item_counts` is needed and missing.
+      ValueError: `item_shares` is needed and missing.
     """
     model = DAT(
         num_users=features.num_users,
@@ -237,15 +237,7 @@ def build_dat(
     model.user_numeric.assign(features.user_numeric)
     model.item_numeric.assign(features.item_numeric)
     model.item_category.assign(features.item_category)
-    softmax = model.objective.softmax
-    if softmax is not None:
-        if item_counts is None:
-            raise ValueError("`loss.prediction=sampled_softmax` needs `item_counts`, the training count of every item.")
-        counts = np.asarray(item_counts, dtype=np.float64)
-        softmax.positive_share.assign(counts / counts.sum())
-        if config.negatives.distribution == "popularity":
-            weights = counts**config.negatives.popularity_power
-            softmax.negative_share.assign(weights / weights.sum())
+    model.objective.prediction.prepare(item_shares)
     return model
 
 

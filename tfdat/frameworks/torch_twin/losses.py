@@ -6,22 +6,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from tfdat.config import Config, LossConfig
 from tfdat.data.replicate import Replicate
 from tfdat.frameworks.batches import Batch
 from tfdat.frameworks.torch_twin.model import TwinDAT
-
-SMALLEST_SHARE = 1e-6
-"""Shares below it count as it in the sampled softmax, as TFRS has it."""
+from tfdat.frameworks.torch_twin.prediction import EncodedPairs, make_prediction_loss
 
 
 class Losses:
     """Computes the terms that `config` names.
 
     Args:
-      replicate: its categories and, for the sampled softmax, its item counts.
+      replicate: its categories and, for the sampled softmax, how often its items are drawn.
       config: the decisions, with the variant's applied.
     """
 
@@ -31,7 +28,7 @@ class Losses:
         self.item_category = features.item_category
         self.num_categories = features.num_categories
         self.major_category = features.major_category
-        self._shares = sampling_shares(replicate, config)
+        self._prediction = make_prediction_loss(replicate, config)
 
     def __call__(self, model: TwinDAT, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The scalars `loss`, `prediction`, `mimic_user`, `mimic_item` and `alignment` of a batch, and its counts.
@@ -45,10 +42,7 @@ class Losses:
         loss = self.config.loss
         zero = torch.zeros(())
         mimic_user, mimic_item, alignment, skipped = zero, zero, zero, 0
-        if loss.prediction == "sampled_softmax":
-            prediction = sampled_softmax(model.scaled(p_u), p_v, item, y, *self._shares)
-        else:
-            prediction = functional.binary_cross_entropy_with_logits(model.logits(p_u, p_v), y)
+        prediction = self._prediction(model, EncodedPairs(p_u, p_v, user, item, y))
         if self.config.uses_mimic:
             mimic_user = mimic(y, a_u, p_v, p_u, loss)
             mimic_item = mimic(y, a_v, p_u, p_v, loss)
@@ -137,36 +131,3 @@ def align_categories(
         return distances.mean(), skipped
     total = distances.sum()
     return (total / (4 * vectors.shape[1] ** 2) if loss.alignment_reduction == "coral" else total), skipped
-
-
-def sampling_shares(replicate: Replicate, config: Config) -> tuple[Tensor, Tensor]:
-    """[I] twice: how likely a positive pair of a batch, and a negative one, is to hold each item."""
-    counts = np.bincount(replicate.train_item, minlength=replicate.num_items).astype(np.float64)
-    negative = np.ones_like(counts)
-    if config.negatives.distribution == "popularity":
-        negative = counts**config.negatives.popularity_power
-    positive, negative = counts / counts.sum(), negative / negative.sum()
-    return torch.tensor(positive, dtype=torch.float32), torch.tensor(negative, dtype=torch.float32)
-
-
-def sampled_softmax(
-    queries: Tensor, candidates: Tensor, item: Tensor, y: Tensor, positive_share: Tensor, negative_share: Tensor
-) -> Tensor:
-    """Every positive pair's item against all items of the batch, each logit less the log of the item's share.
-
-    Args:
-      queries: [batch, dim] user vectors over the temperature.
-      candidates: [batch, dim] item vectors.
-      item: [batch] codes; another copy of a row's own item is no candidate.
-      y: [batch] labels; the loss is the mean over positive pairs, 0 without any.
-      positive_share, negative_share: [I], see `sampling_shares`.
-    """
-    positives = y > 0
-    kept = y.mean()
-    share = kept * positive_share[item] + (1 - kept) * negative_share[item]
-    logits = queries[positives] @ candidates.T - share.clamp(min=SMALLEST_SHARE).log()
-    own = positives.nonzero().squeeze(1)
-    copies = item[own].unsqueeze(1) == item.unsqueeze(0)
-    copies[torch.arange(len(own)), own] = False
-    total = functional.cross_entropy(logits.masked_fill(copies, -torch.inf), own, reduction="sum")
-    return total / max(len(own), 1)

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tfdat.backend import keras, tf
 from tfdat.config import Config
 from tfdat.config.overrides import from_dict
 from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
 from tfdat.model.losses.mimic import AdaptiveMimic
-from tfdat.model.losses.prediction import SampledSoftmax, Score, cross_entropy
+from tfdat.model.losses.prediction import make_prediction_loss
+from tfdat.model.losses.terms import EncodedBatch, Score
 
 TERMS = ("prediction", "mimic_user", "mimic_item", "alignment")
-
-
-class Encoded(NamedTuple):
-    """A batch after the towers."""
-
-    p_u: tf.Tensor
-    """[batch, dim] user vectors."""
-    p_v: tf.Tensor
-    """[batch, dim] item vectors."""
-    a_u: tf.Tensor | None
-    """[batch, dim] users' augmentation vectors, None without augmentation."""
-    a_v: tf.Tensor | None
-    """[batch, dim] items' augmentation vectors, None without augmentation."""
-    label: tf.Tensor
-    """[batch] 1 for a positive pair, 0 for a negative."""
-    item: tf.Tensor | None
-    """[batch] int item codes; None where no loss asks for them."""
-    category: tf.Tensor | None
-    """[batch] int item categories; None where no loss asks for them."""
 
 
 @keras.utils.register_keras_serializable("tfdat")
@@ -58,8 +40,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         self.num_items, self.num_categories, self.major_category = num_items, num_categories, major_category
         model, loss = self.config.model, self.config.loss
         self.score = Score(model.temperature, model.learn_temperature, model.bias == "learned", name="score")
-        softmax = loss.prediction == "sampled_softmax"
-        self.softmax = SampledSoftmax(num_items, name="softmax") if softmax else None
+        self.prediction = make_prediction_loss(loss.prediction, num_items)
         self.mimic = self._mimic() if self.config.uses_mimic else None
         self.alignment = self._alignment() if num_categories and loss.lambda_alignment > 0 else None
         self.built = True
@@ -86,7 +67,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
             name="alignment",
         )
 
-    def call(self, encoded: Encoded) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def call(self, encoded: EncodedBatch) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Computes the losses.
 
         Returns:
@@ -95,14 +76,10 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         """
         terms = {name: tf.zeros([], encoded.p_u.dtype) for name in TERMS}
         skipped = tf.constant(0.0)
-        label = encoded.label
-        if self.softmax is not None:
-            terms["prediction"] = self.softmax(self.score.scaled(encoded.p_u), encoded.p_v, encoded.item, label)
-        else:
-            terms["prediction"] = cross_entropy(self.score(encoded.p_u, encoded.p_v), label)
+        terms["prediction"] = self.prediction(encoded, self.score)
         if self.mimic is not None:
             terms["mimic_user"], terms["mimic_item"] = self.mimic(
-                encoded.a_u, encoded.a_v, encoded.p_u, encoded.p_v, label
+                encoded.a_u, encoded.a_v, encoded.p_u, encoded.p_v, encoded.label
             )
         if self.alignment is not None:
             terms["alignment"], skipped = self.alignment(encoded.p_v, encoded.category, self._alignment_rows(encoded))
@@ -112,19 +89,17 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         total += loss.lambda_alignment * terms["alignment"]
         return {"loss": total, **terms}, skipped
 
-    def needed(self, encoded: Encoded) -> Encoded:
+    def needed(self, encoded: EncodedBatch) -> EncodedBatch:
         """`encoded` without what no loss reads, so that it need not be sent between devices."""
-        a_u, a_v, item, category = encoded.a_u, encoded.a_v, encoded.item, encoded.category
-        if self.mimic is None:
-            a_u = a_v = None
-        if self.alignment is None:
-            category = None
-        distinct = self.alignment is not None and self.config.loss.alignment_rows == "distinct_items"
-        if self.softmax is None and not distinct:
-            item = None
-        return encoded._replace(a_u=a_u, a_v=a_v, item=item, category=category)
+        read = {"p_u", "p_v", "label", *self.prediction.reads}
+        if self.mimic is not None:
+            read |= {"a_u", "a_v"}
+        if self.alignment is not None:
+            read |= {"category"}
+            read |= {"item"} if self.config.loss.alignment_rows == "distinct_items" else set()
+        return encoded._replace(**dict.fromkeys(set(encoded._fields) - read))
 
-    def _alignment_rows(self, encoded: Encoded) -> tf.Tensor | None:
+    def _alignment_rows(self, encoded: EncodedBatch) -> tf.Tensor | None:
         rows = self.config.loss.alignment_rows
         if rows == "positives":
             return encoded.label
