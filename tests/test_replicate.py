@@ -41,7 +41,7 @@ def test_draws_are_with_replacement_and_collapse():
     drawn = draw_users(1000, sampling, np.random.default_rng(0))
     assert len(drawn) == 800
     assert len(np.unique(drawn)) < 600  # 1000 (1 - e^-.8) = 551 in the mean
-    without = draw_users(1000, dataclasses.replace(sampling, replacement=False), np.random.default_rng(0))
+    without = draw_users(1000, sampling.model_copy(update={"replacement": False}), np.random.default_rng(0))
     assert len(np.unique(without)) == 800
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from tfdat.backend import keras, tf, tfrs
 from tfdat.config import Config, LossConfig, ModelConfig
-from tfdat.config.overrides import from_dict
 from tfdat.data.features import FeatureTables
 from tfdat.data.negatives import ItemShares
 from tfdat.model.losses.objective import TERMS, Objective
@@ -43,7 +41,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
       num_user_numeric, num_item_numeric: numeric features of each side.
       num_categories: item categories; 0 for none, and then there is no alignment loss.
       major_category: read when `loss.alignment_major` is `train`.
-      model, loss: decisions, as dataclasses or as their fields in a dict.
+      model, loss: decisions, or their fields in a dict.
       distributed_losses: `global` computes the losses of the global batch under a `tf.distribute` strategy,
         `replica_local` averages those of the replicas' parts.
       seed: of the initial weights.
@@ -64,7 +62,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        config = from_dict({"model": _fields(model), "loss": _fields(loss)})
+        config = Config.model_validate({"model": model or {}, "loss": loss or {}})
         self.sizes = {
             "num_users": num_users,
             "num_items": num_items,
@@ -188,8 +186,8 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         return {
             "name": self.name,
             **self.sizes,
-            "model": _fields(self.model_config),
-            "loss": _fields(self.loss_config),
+            "model": self.model_config.model_dump(mode="json"),
+            "loss": self.loss_config.model_dump(mode="json"),
             "distributed_losses": self.distributed_losses,
             "seed": self.seed,
         }
@@ -239,9 +237,3 @@ def build_dat(features: FeatureTables, config: Config, seed: int, item_shares: I
     model.item_category.assign(features.item_category)
     model.objective.prediction.prepare(item_shares)
     return model
-
-
-def _fields(section: ModelConfig | LossConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The fields of a section of the configuration as plain JSON types."""
-    values = dict(section or {}) if not dataclasses.is_dataclass(section) else dataclasses.asdict(section)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -7,7 +7,6 @@ from typing import Any
 
 from tfdat.backend import keras, tf
 from tfdat.config import Config
-from tfdat.config.overrides import from_dict
 from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
 from tfdat.model.losses.mimic import AdaptiveMimic
 from tfdat.model.losses.prediction import make_prediction_loss
@@ -36,7 +35,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = config if isinstance(config, Config) else from_dict(config or {})
+        self.config = config if isinstance(config, Config) else Config.model_validate(config or {})
         self.num_items, self.num_categories, self.major_category = num_items, num_categories, major_category
         model, loss = self.config.model, self.config.loss
         self.score = Score(model.temperature, model.learn_temperature, model.bias == "learned", name="score")
