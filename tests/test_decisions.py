@@ -77,9 +77,16 @@ CONTEXT = {
         "features.item": ("id",),
     },
     **dict.fromkeys(("training.schedule", "training.schedule_factor", "training.schedule_patience"), OVERFITTING),
-    **{key: {**OVERFITTING, "training.early_stopping": "val_loss", "training.epochs": 45} for key in STOPPING},
+    **{key: {**OVERFITTING, "training.early_stopping": "val_prediction", "training.epochs": 45} for key in STOPPING},
+    # the whole loss goes on falling with its mimic terms
+    ("training.early_stopping", "val_loss"): {
+        "training.early_stopping": "val_prediction",
+        "training.epochs": 20,
+        "training.learning_rate": 0.1,
+        "training.schedule": "none",
+    },
 }
-"""What has to be set besides for a decision to matter on the small set."""
+"""What has to be set besides for a decision, or for one alternative of it, to matter on the small set."""
 
 DATA_SECTIONS = ("sampling", "positives", "split", "negatives", "features")
 PAIRS = [(field.key, alternative) for field in decision_fields() for alternative in field.metadata["alternatives"]]
@@ -91,7 +98,7 @@ def of(*sections):
 
 def both(key, alternative):
     """The configuration with the default and with the alternative, everything else equal."""
-    base = with_values(Config(), {**BASE, **CONTEXT.get(key, {})})
+    base = with_values(Config(), {**BASE, **CONTEXT.get((key, alternative), CONTEXT.get(key, {}))})
     return base, with_values(base, {key: alternative})
 
 

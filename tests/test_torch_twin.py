@@ -327,7 +327,7 @@ def test_the_best_epoch_is_restored_and_training_is_repeatable():
     config = small_config(changes)
     replicate = build_replicate(DATA, INDEX, config, Randomness(7, 0))
     trained = torch_twin.train(replicate, config)
-    losses = trained.history["val_loss"]
+    losses = trained.history["val_prediction"]
     assert trained.epochs == trained.best_epoch + 3 < 30
     assert losses[trained.best_epoch - 1] == min(losses)
     shorter = torch_twin.train(replicate, small_config({**changes, "training.epochs": trained.best_epoch}))

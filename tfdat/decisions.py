@@ -43,7 +43,7 @@ def decision(
       read_when: other settings and the values at which this one is read, if not at all.
       needs: what the configuration and the data must have for it to be read, by name in `tfdat.config.inert.NEEDS`.
     """
-    about = {
+    about: dict[str, Any] = {
         "number": number,
         "paper": paper,
         "source": source,

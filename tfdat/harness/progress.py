@@ -76,7 +76,7 @@ class Progress:
 
 
 def _losses(logs: Mapping[str, float]) -> str:
-    shown = [f"{name} {logs[name]:.4f}" for name in ("loss", "val_loss", "val_hr@100") if name in logs]
+    shown = [f"{name} {logs[name]:.4f}" for name in ("loss", "val_prediction", "val_hr@100") if name in logs]
     return " ".join(shown)
 
 
