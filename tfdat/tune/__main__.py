@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers)
     if trials:
-        print(f"\n{table(trials, arguments.objective, space, _SHOWN)}\n")
+        print(f"\n{table(trials, sweep.head, space, _SHOWN)}\n")
         best = shlex.quote(str(out / "best.json"))
         print(f"{out / 'best.json'} holds the best trial's settings: `--preset {best}` uses them.")
     return 0

@@ -26,12 +26,12 @@ from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError
 from tfdat.harness.atomic_files import read_json, write_json
 from tfdat.tune.keras_tuner_adapter import Tuner, failure
-from tfdat.tune.plot import write_slices
+from tfdat.tune.plot import write_plot
 from tfdat.tune.processes import TrialSetup, role, run_on_this_machine
 from tfdat.tune.scoring import Scorer, score_trial
 from tfdat.tune.search import make_oracle
 from tfdat.tune.space import EPOCHS, Algorithm, Space, describe, trial_config
-from tfdat.tune.trials import Trial, best, ranked, write_best, write_record
+from tfdat.tune.trials import Head, Trial, best, ranked, write_best, write_record
 
 DIGITS = 6
 """Significant digits of a recorded metric: KerasTuner sends float32 between processes."""
@@ -61,6 +61,11 @@ class Sweep:
     replicates: int
     seed: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> Head:
+        """What its records say before the trials."""
+        return Head(self.data.name, self.data.synthetic, self.objective, self.notes)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `sweep_settings.json`."""
@@ -121,11 +126,11 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1) -> l
                 tuner.search(verbose=0)
         finally:
             found = trials_of(oracle, sweep)
-            write_record(folder, found, sweep.objective, sweep.space, sweep.notes)
-            write_slices(folder / "sweep.svg", found, sweep.objective, sweep.space)
+            write_record(folder, found, sweep.head, sweep.space)
+            write_plot(folder / "sweep.svg", found, sweep.head, sweep.space)
         winner = best(found)
         config = trial_config(sweep.base, sweep.space, oracle.trials[_key(oracle, winner)].hyperparameters.values)
-        write_best(folder, winner, sweep.objective, sweep.base, config)
+        write_best(folder, winner, sweep.head, sweep.base, config)
         return ranked(found)
 
 
