@@ -35,7 +35,7 @@ def tiny_features(num_categories: int = NUM_CATEGORIES, numeric: tuple[int, int]
         item_numeric=rng.normal(size=(NUM_ITEMS, numeric[1])).astype(np.float32),
         item_category=rng.integers(num_categories + 1, size=NUM_ITEMS).astype(np.int32),
         num_categories=num_categories,
-        major_category=0 if num_categories else -1,
+        major_category=0 if num_categories else None,
     )
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pytest
+from pydantic import ValidationError
 
-from tfdat.config import Config
+from tfdat.config import Config, LossConfig, ModelConfig, TrainingConfig
 from tfdat.config.overrides import (
     apply_assignments,
     decision_fields,
@@ -15,12 +17,13 @@ from tfdat.config.overrides import (
     to_dict,
     with_values,
 )
+from tfdat.errors import UserError
 from tfdat.presets import PRESETS, preset
 
 
 def test_every_field_is_documented_and_its_alternatives_are_valid():
     for field in decision_fields():
-        assert {"number", "paper", "source", "reason", "alternatives"} == set(field.metadata)
+        assert {"number", "paper", "source", "reason", "alternatives", "read_when", "needs"} == set(field.metadata)
         assert field.metadata["reason"]
         for alternative in field.metadata["alternatives"]:
             assert alternative != field.default
@@ -90,6 +93,14 @@ def test_assignments_are_typed(assignment, key, value):
         ("zzzzzz=1", "--decisions"),
         ("model.temperature=warm", "valid number"),
         ("model.temperature=0", "greater than 0"),
+        ("model.temperature=1e999", "`model.temperature`: Input should be a finite number. Received: '1e999'."),
+        ("training.learning_rate=nan", "finite number"),
+        ("positives.min_rating=inf", "finite number"),
+        ("loss.lambda_user=-inf", "finite number"),
+        ("model.temperature=" + 500 * "x", 76 * "x" + "..."),
+        (500 * "x" + "=1", 76 * "x" + "..."),
+        (500 * "x", 76 * "x" + "..."),
+        ("model.hidden_units=" + 100 * "1," + "x", "valid integer"),
         ("model.final_activation=sigmoid", "'linear', 'relu' or 'tanh'"),
         ("training.batch_size", "key.path=value"),
         ("features.item=category", "should each contain 'id'"),
@@ -99,9 +110,52 @@ def test_assignments_are_typed(assignment, key, value):
     ],
 )
 def test_wrong_assignments_are_one_line_that_helps(assignment, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
+    with pytest.raises(UserError, match=re.escape(message)) as error:
         apply_assignments(Config(), [assignment])
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (ModelConfig, {"hidden_units": "oops"}),
+        (ModelConfig, {"temperature": math.nan}),
+        (LossConfig, {"lambda_user": math.inf}),
+        (LossConfig, {"lambda_users": 1.0}),
+        (TrainingConfig, {"early_stopping": "val"}),
+        (Config, {"model": ModelConfig(augmentation_dim=3)}),
+    ],
+)
+def test_a_section_checks_itself_when_it_is_made(section, values):
+    with pytest.raises(ValidationError):
+        section(**values)
+
+
+def test_a_section_does_not_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().model.temperature = 2.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": {"temprature": 1}}, "Did you mean model.temperature"),
+        ({"modle": {"temperature": 1}}, "Did you mean model.temperature"),
+        ({"model": 3}, "Section 'model' of a configuration should be an object. Received: 3."),
+        ({"model": {"hidden_units": []}}, "`model.hidden_units`: .* at least 1 item"),
+        ({"training": {"learning_rate": "fast"}}, "`training.learning_rate`: .* Received: 'fast'"),
+        ({"sampling": {"interactions": [1, 2, 3]}}, r"`sampling.interactions`: .* Received: \[1, 2, 3\]"),
+    ],
+)
+def test_a_stored_configuration_that_is_wrong_is_one_line(settings, message):
+    with pytest.raises(UserError, match=message) as error:
+        from_dict(settings)
+    assert "\n" not in str(error.value)
+
+
+def test_ratings_may_be_of_any_scale():
+    assert with_values(Config(), {"positives.min_rating": 7}).positives.min_rating == 7.0
 
 
 def test_differences_name_the_fields():

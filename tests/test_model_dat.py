@@ -210,6 +210,12 @@ def test_data_without_categories_have_no_category_embedding_and_no_alignment():
     assert np.isfinite(model.compute_loss(tensors(tiny_batch())))
 
 
+def test_without_a_major_category_of_the_training_set_nothing_is_aligned_to_it():
+    features = dataclasses.replace(tiny_features(), major_category=None)
+    assert build_dat(features, tiny_config(loss__alignment_major="train"), seed=3).objective.alignment is None
+    assert build_dat(features, tiny_config(), seed=3).objective.alignment is not None
+
+
 def test_data_without_numeric_features_have_no_numeric_layer():
     model = build_dat(tiny_features(numeric=(0, 0)), tiny_config(), seed=3)
     assert model.user_tower.numeric is None

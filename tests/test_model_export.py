@@ -7,10 +7,16 @@ import importlib.util
 import numpy as np
 import pytest
 from model_batches import NUM_ITEMS, NUM_USERS, tiny_config, tiny_features
+from small import SMALL_SETTINGS, small_interactions
 
 from tfdat.backend import tf
+from tfdat.config import Config
+from tfdat.config.overrides import with_values
+from tfdat.data.bootstrap import UserIndex
+from tfdat.data.replicate import build_replicate
+from tfdat.data.seeds import Randomness
 from tfdat.model.dat import build_dat
-from tfdat.model.serving import Recommender, export_recommender
+from tfdat.model.serving import Recommender, export_recommender, recommender_of
 
 K = 5
 USERS = np.array([f"U{u:03d}" for u in range(NUM_USERS)])
@@ -64,6 +70,27 @@ def test_seen_items_are_left_out_on_demand(model, loaded):
         np.testing.assert_allclose(answer["score"][user], scores, atol=1e-6)
     # Two items are left for the last user.
     assert [name == b"" for name in answer["item"][NUM_USERS - 1].numpy()] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("hold_out", [True, False])
+def test_nothing_that_a_user_interacted_with_is_recommended_as_unseen(hold_out):
+    data = small_interactions(num_users=40, num_items=30)
+    config = with_values(Config(), SMALL_SETTINGS)
+    index = UserIndex.build(data.user, data.num_users)
+    replicate = build_replicate(data, index, config, Randomness(1, 0), hold_out)
+    trained = build_dat(replicate.features, config, seed=3)
+    recommender = recommender_of(trained, replicate, data, k=30)
+    users = data.user_names[replicate.user_codes]
+    answers = recommender.top_unseen(tf.constant(users))["item"].numpy().astype(str)
+    for user, answer in zip(users, answers, strict=True):
+        known = set(data.item_names[data.item[data.user == np.flatnonzero(data.user_names == user)[0]]])
+        candidates = set(data.item_names[replicate.item_codes])
+        assert set(answer) - {""} == candidates - known
+
+
+def test_users_of_one_name_are_refused(model):
+    with pytest.raises(ValueError, match=r"sampling\.duplicates=clone"):
+        Recommender(model, np.array(["U"] * NUM_USERS), ITEMS, INDPTR, SEEN)
 
 
 def test_one_user_at_a_time_gets_the_same(loaded):

@@ -11,6 +11,7 @@ from small import DAY, SMALL_SETTINGS, small_interactions
 from tfdat.config import Config, NegativesConfig, SplitConfig
 from tfdat.config.overrides import with_values
 from tfdat.data.bootstrap import UserIndex, draw_sample, draw_users
+from tfdat.data.interactions import MISSING
 from tfdat.data.negatives import NegativeSampler, negative_users
 from tfdat.data.replicate import build_replicate, seen_items, without_test
 from tfdat.data.seeds import Randomness
@@ -41,7 +42,7 @@ def test_draws_are_with_replacement_and_collapse():
     drawn = draw_users(1000, sampling, np.random.default_rng(0))
     assert len(drawn) == 800
     assert len(np.unique(drawn)) < 600  # 1000 (1 - e^-.8) = 551 in the mean
-    without = draw_users(1000, dataclasses.replace(sampling, replacement=False), np.random.default_rng(0))
+    without = draw_users(1000, sampling.model_copy(update={"replacement": False}), np.random.default_rng(0))
     assert len(np.unique(without)) == 800
 
 
@@ -374,7 +375,7 @@ def test_data_without_columns_do_without_features():
     features = replicate(data=bare).features
     assert features.user_numeric.shape[1] == 1  # the number of reviews is always known
     assert features.item_numeric.shape[1] == 0
-    assert (features.num_categories, features.major_category) == (0, -1)
+    assert (features.num_categories, features.major_category) == (0, None)
     assert DAY == 86_400
 
 
@@ -401,6 +402,14 @@ def test_shares_of_items_are_how_often_they_are_drawn(distribution, changes):
     np.testing.assert_allclose(found, shares.negative, atol=5 * np.sqrt(shares.negative.max() / len(drawn)))
     positive = np.bincount(made.train_item, minlength=made.num_items)
     np.testing.assert_allclose(shares.positive, positive / len(made.train_item))
+
+
+def test_no_category_is_the_major_one_where_none_is_known():
+    unknown = dataclasses.replace(DATA, item_category=np.full(DATA.num_items, MISSING, np.int32))
+    features = replicate(data=unknown).features
+    assert (features.num_categories, features.major_category) == (4, None)
+    assert (features.item_category == 4).all()
+    assert not features.has_category.any()
 
 
 def test_shares_without_negatives_are_zero():

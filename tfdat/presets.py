@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, differences, from_dict, with_values
+from tfdat.errors import UserError, shortened
 
 DEFAULT_DATA = "amazon_books/synthetic"
 
@@ -123,7 +124,7 @@ def preset(name: str) -> Config:
     """The preset `name`, or the configuration in a JSON file of that path (`best.json` of a sweep, `config.json`).
 
     Raises:
-      ValueError: no such preset or file, or a file that holds no configuration.
+      UserError: no such preset or file, or a file that holds no configuration.
     """
     if name in PRESETS:
         return PRESETS[name]()
@@ -131,7 +132,9 @@ def preset(name: str) -> Config:
         return _from_file(Path(name))
     near = difflib.get_close_matches(name, PRESETS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"Unknown preset {name!r}.{hint} Known: {', '.join(PRESETS)}, or the path of a .json file.")
+    raise UserError(
+        f"Unknown preset {shortened(name)}.{hint} Known: {', '.join(PRESETS)}, or the path of a .json file."
+    )
 
 
 def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Config, list[str]]:
@@ -148,12 +151,12 @@ def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Co
 
 def _from_file(path: Path) -> Config:
     if not path.is_file():
-        raise ValueError(f"There is no preset file {path}.")
+        raise UserError(f"There is no preset file {path}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from None
+        raise UserError(f"{path} is not JSON: {error}.") from None
     settings = content.get("config", content) if isinstance(content, Mapping) else None
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{path} should hold an object of settings, or one under 'config'.")
+        raise UserError(f"{path} should hold an object of settings, or one under 'config'.")
     return from_dict(settings)

@@ -134,7 +134,7 @@ class Choices:
     )
     max_rejected: Annotated[float, Field(ge=0, le=1)] = choice(
         0.01,
-        number=51,
+        number=53,
         source="ours",
         paper="not said",
         reason="a file with more broken lines than this share is not the file that it should be",
@@ -142,7 +142,7 @@ class Choices:
     )
     allow_truncated: bool = choice(
         False,
-        number=51,
+        number=53,
         source="ours",
         paper="not said",
         reason="a gzip stream that ends early is a broken download; True reads the whole lines before the cut",

@@ -6,15 +6,16 @@ sets single fields (`--set loss.lambda_alignment=0`), and the ledger is generate
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Self
 
-from pydantic import ConfigDict
+from pydantic import model_validator
 
 from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, SamplingConfig, SplitConfig
 from tfdat.config.evaluation import AnalysisConfig, EvaluationConfig
 from tfdat.config.model import LossConfig, ModelConfig
 from tfdat.config.training import TrainingConfig
-from tfdat.errors import UserError
+from tfdat.decisions import Decisions
+from tfdat.errors import shortened
 
 __all__ = [
     "AnalysisConfig",
@@ -31,15 +32,13 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Decisions):
     """All decisions of one experiment.
 
     Raises:
-      ValueError: two decisions contradict each other; the message names both and the fix.
+      pydantic.ValidationError: a value of the wrong type or range, an unknown name, or two decisions that contradict
+        each other; `tfdat.config.overrides` turns it into a `UserError` of one line.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sampling: SamplingConfig = SamplingConfig()
     positives: PositivesConfig = PositivesConfig()
@@ -52,48 +51,47 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     analysis: AnalysisConfig = AnalysisConfig()
 
-    def __post_init__(self) -> None:
-        _check(self)
-
     @property
     def uses_mimic(self) -> bool:
         """Whether the adaptive-mimic mechanism has any part in the loss."""
         return self.model.augmentation != "none" and (self.loss.lambda_user > 0 or self.loss.lambda_item > 0)
 
+    @model_validator(mode="after")
+    def _check_decisions_agree(self) -> Self:
+        model, training, window, features = self.model, self.training, self.sampling.interactions, self.features
+        if self.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
+            raise ValueError(
+                "`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on "
+                "(loss.lambda_user=0 and loss.lambda_item=0 turn them off). "
+                f"Received: {model.augmentation_dim} and {shortened(model.hidden_units)}."
+            )
+        if training.early_stopping == "val_hr" and training.validation != "second_last":
+            raise ValueError(
+                "`training.early_stopping=val_hr` needs a validation item per user: set "
+                "training.validation=second_last."
+            )
+        if window is not None and window[0] > window[1]:
+            raise ValueError(f"`sampling.interactions` should be (low, high) with low <= high. Received: {window}.")
+        if "id" not in features.user or "id" not in features.item:
+            raise ValueError(
+                "`features.user` and `features.item` should each contain 'id'. "
+                f"Received: {shortened(features.user)} and {shortened(features.item)}."
+            )
+        return self
 
-def _check(config: Config) -> None:
-    model, training, window = config.model, config.training, config.sampling.interactions
-    _check_protocol(config)
-    if config.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
-        raise ValueError(
-            "`model.augmentation_dim` must equal the last of `model.hidden_units` while a mimic loss is on "
-            "(loss.lambda_user=0 and loss.lambda_item=0 turn them off). "
-            f"Received: {model.augmentation_dim} and {model.hidden_units}."
-        )
-    if training.early_stopping == "val_hr" and training.validation != "second_last":
-        raise ValueError(
-            "`training.early_stopping=val_hr` needs a validation item per user: set training.validation=second_last."
-        )
-    if window is not None and window[0] > window[1]:
-        raise ValueError(f"`sampling.interactions` should be (low, high) with low <= high. Received: {window}.")
-    if "id" not in config.features.user or "id" not in config.features.item:
-        raise ValueError(
-            f"`features.user` and `features.item` should each contain 'id'. "
-            f"Received: {config.features.user} and {config.features.item}."
-        )
-
-
-def _check_protocol(config: Config) -> None:
-    sampling, evaluation = config.sampling, config.evaluation
-    if sampling.design == "nested" and (sampling.replacement or sampling.interactions is not None):
-        raise UserError(
-            "`sampling.design=nested` takes each user once and accepts any size: set sampling.replacement=false and "
-            f"sampling.interactions=none. Received: {sampling.replacement} and {sampling.interactions}."
-        )
-    if evaluation.protocol == "panel" and not evaluation.panel_users:
-        raise UserError("`evaluation.protocol=panel` needs a panel: set evaluation.panel_users, such as 1000.")
-    if evaluation.panel_users and sampling.duplicates == "clone":
-        raise UserError(
-            "`evaluation.panel_users` tests a user once, and `sampling.duplicates=clone` makes several of one: "
-            "set sampling.duplicates=collapse."
-        )
+    @model_validator(mode="after")
+    def _check_protocol(self) -> Self:
+        sampling, evaluation = self.sampling, self.evaluation
+        if sampling.design == "nested" and (sampling.replacement or sampling.interactions is not None):
+            raise ValueError(
+                "`sampling.design=nested` takes each user once and accepts any size: set sampling.replacement=false "
+                f"and sampling.interactions=none. Received: {sampling.replacement} and {sampling.interactions}."
+            )
+        if evaluation.protocol == "panel" and not evaluation.panel_users:
+            raise ValueError("`evaluation.protocol=panel` needs a panel: set evaluation.panel_users, such as 1000.")
+        if evaluation.panel_users and sampling.duplicates == "clone":
+            raise ValueError(
+                "`evaluation.panel_users` tests a user once, and `sampling.duplicates=clone` makes several of one: "
+                "set sampling.duplicates=collapse."
+            )
+        return self

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from tfdat.decisions import decision
+from tfdat.decisions import Decisions, decision
 
 UserFeature = Literal["id", "reviews", "mean_rating", "helpful_votes"]
 ItemFeature = Literal["id", "category", "price"]
 Window = tuple[NonNegativeInt, NonNegativeInt]
 
 
-@dataclasses.dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Decisions):
     """One bootstrap draw (cornelisse2024, section 4.2)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     user_fraction: Annotated[float, Field(gt=0, le=1)] = decision(
         0.035,
@@ -47,6 +43,7 @@ class SamplingConfig:
         paper="not said",
         reason="a user drawn twice is one user; 'clone' gives each draw its own user ID",
         alternatives=("clone",),
+        read_when={"sampling.replacement": (True,)},
     )
     min_user: PositiveInt = decision(
         5,
@@ -97,11 +94,8 @@ class SamplingConfig:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class SplitConfig:
+class SplitConfig(Decisions):
     """The last interaction of every user is the test item."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     repeats: Literal["keep_last", "keep_all"] = decision(
         "keep_last",
@@ -129,11 +123,8 @@ class SplitConfig:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class NegativesConfig:
+class NegativesConfig(Decisions):
     """Negative interactions (cornelisse2024, section 4.2)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     per: Literal["user", "positive"] = decision(
         "user",
@@ -142,6 +133,7 @@ class NegativesConfig:
         paper="cornelisse2024: S negative interactions per user; yu2021: S per positive",
         reason="as the reproduction says",
         alternatives=("positive",),
+        needs=("negatives",),
     )
     count: NonNegativeInt = decision(5, number=21, source="said", paper="S = 5", reason="as said", alternatives=(1, 20))
     exclude: Literal["none", "train", "all"] = decision(
@@ -151,6 +143,7 @@ class NegativesConfig:
         paper="'pairing the user with random items'",
         reason="a random item may be a positive; 'train' avoids training positives, 'all' the test item as well",
         alternatives=("train", "all"),
+        needs=("negatives",),
     )
     resample: Literal["once", "epoch"] = decision(
         "once",
@@ -159,6 +152,7 @@ class NegativesConfig:
         paper="'to augment the dataset': before training",
         reason="drawn once per replicate",
         alternatives=("epoch",),
+        needs=("negatives",),
     )
     distribution: Literal["uniform", "popularity"] = decision(
         "uniform",
@@ -167,22 +161,22 @@ class NegativesConfig:
         paper="'random items'",
         reason="uniform over the replicate's items",
         alternatives=("popularity",),
+        needs=("negatives",),
     )
     popularity_power: NonNegativeFloat = decision(
         0.75,
         number=24,
         source="ours",
         paper="not said",
-        reason="the power of an item's training count; read only when distribution is 'popularity'",
+        reason="the power of an item's training count that its probability is proportional to",
         alternatives=(1.0,),
+        needs=("negatives",),
+        read_when={"negatives.distribution": ("popularity",)},
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class FeaturesConfig:
+class FeaturesConfig(Decisions):
     """What the towers see."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     user: tuple[UserFeature, ...] = decision(
         ("id", "reviews", "mean_rating", "helpful_votes"),
@@ -207,6 +201,7 @@ class FeaturesConfig:
         paper="user statistics are computed during preprocessing, before the split",
         reason="as the seed did; it leaks the test interaction into the features, 'train' does not",
         alternatives=("train",),
+        needs=("user statistics",),
     )
     numeric_transform: Literal["log1p_zscore", "zscore", "raw"] = decision(
         "log1p_zscore",
@@ -215,20 +210,19 @@ class FeaturesConfig:
         paper="not said",
         reason="counts and prices are heavy-tailed; scaled to mean 0, SD 1 over what is trained on",
         alternatives=("zscore", "raw"),
+        needs=("numeric features",),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class PositivesConfig:
+class PositivesConfig(Decisions):
     """Which reviews are positive interactions."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    min_rating: Annotated[float, Field(ge=0, allow_inf_nan=False)] = decision(
+    min_rating: NonNegativeFloat = decision(
         0.0,
         number=36,
         source="read",
         paper="interactions are reviews; ratings play no part",
         reason="every review is a positive; 4 keeps those with 4 or 5 stars",
         alternatives=(4.0,),
+        needs=("ratings",),
     )

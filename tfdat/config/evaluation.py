@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from tfdat.decisions import decision
+from tfdat.decisions import Decisions, decision
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Decisions):
     """How a test item is ranked."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     mask_seen: bool = decision(
         False,
@@ -67,11 +63,8 @@ class EvaluationConfig:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class AnalysisConfig:
+class AnalysisConfig(Decisions):
     """How replicates are summed up."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     spread: Literal["sd", "se", "ci95"] = decision(
         "sd",

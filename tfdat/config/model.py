@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from tfdat.decisions import decision
+from tfdat.decisions import Decisions, decision
 
 PredictionName = Literal["cross_entropy", "sampled_softmax"]
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Decisions):
     """The two towers and what goes into them (cornelisse2024, section 3.2)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     augmentation: Literal["per_id", "global", "none"] = decision(
         "per_id",
@@ -33,6 +29,7 @@ class ModelConfig:
         source="said",
         paper="yu2021: augmented vectors of 32",
         reason="the mimic loss subtracts it from a tower's output, so it must equal the last of hidden_units",
+        needs=("augmentation",),
     )
     hidden_units: Widths = decision(
         (128, 64, 32),
@@ -49,6 +46,7 @@ class ModelConfig:
         paper="yu2021: ReLU on every layer",
         reason="as in the original",
         alternatives=("gelu", "tanh"),
+        needs=("hidden layers",),
     )
     final_activation: Literal["linear", "relu", "tanh"] = decision(
         "linear",
@@ -73,6 +71,7 @@ class ModelConfig:
         paper="numerical features get a fully connected layer with a dimension of 8",
         reason="as said",
         alternatives=(16,),
+        needs=("numeric features",),
     )
     numeric_layers: Literal["per_feature", "joint"] = decision(
         "per_feature",
@@ -81,6 +80,7 @@ class ModelConfig:
         paper="'these numerical features a fully connected layer': one each, or one for all",
         reason="one linear layer per feature keeps features apart until the tower",
         alternatives=("joint",),
+        needs=("numeric features together",),
     )
     temperature: PositiveFloat = decision(
         1.0,
@@ -105,6 +105,7 @@ class ModelConfig:
         paper="equation (1): sigma(<p_u, p_v>), no bias",
         reason="as printed; 'learned' adds one global bias to every logit",
         alternatives=("learned",),
+        read_when={"loss.prediction": ("cross_entropy",)},
     )
     embedding_init: Literal["normal", "keras"] = decision(
         "normal",
@@ -121,6 +122,7 @@ class ModelConfig:
         paper="not said; nn.Embedding: 1",
         reason="the reproduction's framework default; read only when embedding_init is 'normal'",
         alternatives=(0.1,),
+        read_when={"model.embedding_init": ("normal",)},
     )
     dense_init: Literal["torch", "keras"] = decision(
         "torch",
@@ -140,11 +142,8 @@ class ModelConfig:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class LossConfig:
+class LossConfig(Decisions):
     """The four terms of equation (4)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     prediction: PredictionName = decision(
         "cross_entropy",
@@ -161,6 +160,7 @@ class LossConfig:
         paper="equation (2) prints [y a_u + (1-y) p_v - p_u]^2; the text says that a negative costs 0",
         reason="yu2021 has '- p_v', which is 0 for a negative and lets a_u imitate the other tower's output",
         alternatives=("as_printed",),
+        needs=("mimic loss",),
     )
     mimic_stops_gradient: Literal["target", "target_and_tower", "none"] = decision(
         "target",
@@ -169,6 +169,7 @@ class LossConfig:
         paper="yu2021: p is not updated by the mimic losses",
         reason="a_u and a_v also learn from the prediction loss; 'target_and_tower' lets them learn from mimicry alone",
         alternatives=("target_and_tower", "none"),
+        needs=("augmentation",),
     )
     mimic_reduction: Literal["sum", "mean"] = decision(
         "sum",
@@ -177,6 +178,7 @@ class LossConfig:
         paper="[.]^2 of a vector",
         reason="the squared Euclidean norm sums over dimensions",
         alternatives=("mean",),
+        needs=("mimic loss",),
     )
     mimic_denominator: Literal["all", "positives"] = decision(
         "all",
@@ -185,15 +187,34 @@ class LossConfig:
         paper="1/T, T the number of interactions in the training set",
         reason="every pair of the batch counts in T, negatives too",
         alternatives=("positives",),
+        needs=("mimic loss", "negatives"),
     )
     lambda_user: NonNegativeFloat = decision(
-        0.5, number=7, source="said", paper="lambda_1 = .5", reason="as said", alternatives=(0.1,)
+        0.5,
+        number=7,
+        source="said",
+        paper="lambda_1 = .5",
+        reason="as said",
+        alternatives=(0.1,),
+        needs=("augmentation",),
     )
     lambda_item: NonNegativeFloat = decision(
-        0.5, number=7, source="said", paper="lambda_2 = .5", reason="as said", alternatives=(0.1,)
+        0.5,
+        number=7,
+        source="said",
+        paper="lambda_2 = .5",
+        reason="as said",
+        alternatives=(0.1,),
+        needs=("augmentation",),
     )
     lambda_alignment: NonNegativeFloat = decision(
-        1.0, number=7, source="said", paper="lambda_3 = 1", reason="as said", alternatives=(0.1, 10.0)
+        1.0,
+        number=7,
+        source="said",
+        paper="lambda_3 = 1",
+        reason="as said",
+        alternatives=(0.1, 10.0),
+        needs=("categories",),
     )
     alignment_ddof: Literal[0, 1] = decision(
         1,
@@ -202,6 +223,7 @@ class LossConfig:
         paper="C denotes the covariances",
         reason="N-1, as torch.cov and np.cov",
         alternatives=(0,),
+        needs=("categories", "alignment loss"),
     )
     alignment_min_items: Annotated[int, Field(ge=2)] = decision(
         2,
@@ -210,6 +232,7 @@ class LossConfig:
         paper="not said",
         reason="a covariance wants two rows; a category with fewer in the batch is left out, and counted",
         alternatives=(8,),
+        needs=("categories", "alignment loss"),
     )
     alignment_rows: Literal["all", "positives", "distinct_items"] = decision(
         "all",
@@ -218,6 +241,7 @@ class LossConfig:
         paper="'the set of items in the batch of category i'",
         reason="every pair of the batch contributes its item vector, as the plain code would",
         alternatives=("positives", "distinct_items"),
+        needs=("categories", "alignment loss"),
     )
     alignment_major: Literal["batch", "train"] = decision(
         "batch",
@@ -226,6 +250,7 @@ class LossConfig:
         paper="'the most frequent category in the batch'",
         reason="as said; ties go to the lowest category id",
         alternatives=("train",),
+        needs=("categories", "alignment loss"),
     )
     alignment_reduction: Literal["sum", "mean", "coral"] = decision(
         "sum",
@@ -234,6 +259,7 @@ class LossConfig:
         paper="equation (3): a sum over categories",
         reason="as printed; 'coral' scales it by 1/(4 d^2)",
         alternatives=("mean", "coral"),
+        needs=("categories", "alignment loss"),
     )
     alignment_detach_major: bool = decision(
         False,
@@ -242,4 +268,5 @@ class LossConfig:
         paper="'transferring knowledge from the category with the largest amount of data'",
         reason="equation (3) has no stop-gradient; True keeps the major category's vectors unmoved by CAL",
         alternatives=(True,),
+        needs=("categories", "alignment loss"),
     )

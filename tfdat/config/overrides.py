@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from tfdat.config import Config
+from tfdat.errors import UserError, shortened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +27,10 @@ class DecisionField:
 
 def decision_fields(config: Config | None = None) -> Iterator[DecisionField]:
     """Yields every field of `config` (the defaults without one) as `section.name`, in the order of declaration."""
-    config = config or Config()
-    for section in dataclasses.fields(config):
-        values = getattr(config, section.name)
-        hints = typing.get_type_hints(type(values), include_extras=True)
-        for field in dataclasses.fields(values):
-            yield DecisionField(
-                f"{section.name}.{field.name}", hints[field.name], getattr(values, field.name), field.metadata
-            )
+    for section, values in config or Config():
+        for name, field in type(values).model_fields.items():
+            about = cast(Mapping[str, Any], field.json_schema_extra)
+            yield DecisionField(f"{section}.{name}", field.annotation, getattr(values, name), about)
 
 
 def get(config: Config, key: str) -> Any:
@@ -47,30 +43,32 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     """A copy of `config` with the fields at `values`' keys replaced, checked as one.
 
     Raises:
-      ValueError: an unknown key (the nearest is suggested), a wrong type, or values that contradict each other.
+      UserError: an unknown key (the nearest is suggested), a wrong type, or values that contradict each other.
     """
-    known = {field.key: field for field in decision_fields(config)}
     sections: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
-        if key not in known:
-            raise ValueError(_unknown_key(key, known))
-        section, name = key.split(".")
-        sections.setdefault(section, {})[name] = _validated(known[key], value)
-    replaced = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
-    return dataclasses.replace(config, **replaced)
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {})[name] = value
+    current = dict(config)
+    return _checked(current | {name: dict(current.get(name, ())) | fields for name, fields in sections.items()})
 
 
 def apply_assignments(config: Config, assignments: Iterable[str]) -> Config:
     """Applies `key.path=value` texts as the command line gives them.
 
     Lists are comma-separated (`model.hidden_units=256,128,32`); `none` stands for no value.
+
+    Raises:
+      UserError: see `with_values`, or a text without an equals sign.
     """
     values: dict[str, Any] = {}
     annotations = {field.key: field.annotation for field in decision_fields(config)}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
-            raise ValueError(f"--set wants key.path=value, such as model.temperature=0.1. Received: {assignment!r}.")
+            raise UserError(
+                f"--set wants key.path=value, such as model.temperature=0.1. Received: {shortened(assignment)}."
+            )
         key = key.strip()
         values[key] = _parsed(text.strip(), annotations.get(key))
     return with_values(config, values)
@@ -78,22 +76,21 @@ def apply_assignments(config: Config, assignments: Iterable[str]) -> Config:
 
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
     """The configuration as plain JSON types: `{section: {name: value}}`."""
-    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return plain
+    return config.model_dump(mode="json")
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
     """The inverse of `to_dict`; missing fields take their defaults.
 
     Raises:
-      ValueError: an unknown section or field, or a value of the wrong type.
+      UserError: an unknown section or field, or a value of the wrong type.
     """
-    flat: dict[str, Any] = {}
     for section, fields in values.items():
         if not isinstance(fields, Mapping):
-            raise ValueError(f"Section {section!r} of a configuration should be an object. Received: {fields!r}.")
-        flat.update({f"{section}.{name}": value for name, value in fields.items()})
-    return with_values(Config(), flat)
+            raise UserError(
+                f"Section {shortened(section)} of a configuration should be an object. Received: {shortened(fields)}."
+            )
+    return _checked(values)
 
 
 def differences(left: Config, right: Config) -> dict[str, tuple[Any, Any]]:
@@ -109,21 +106,35 @@ def as_text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _validated(field: DecisionField, value: Any) -> Any:
+def _checked(values: Mapping[str, Any]) -> Config:
     try:
-        return TypeAdapter(field.annotation).validate_python(value)
+        return Config.model_validate(values)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ValueError(f"`{field.key}`: {message}. Received: {value!r}.") from None
+        raise UserError(_one_line(error, values)) from None
 
 
-def _unknown_key(key: str, known: Mapping[str, DecisionField]) -> str:
+def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """The first thing that is wrong with `values`; those of unions name the branch as well, which nobody asked for."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    section, *names = map(str, first["loc"][:2])
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(".".join(filter(None, [section, *(names or list(values[section])[:1])])))
+    key = ".".join([section, *names])
+    received = values[section][names[0]] if names else values[section]
+    return f"`{key}`: {message}. Received: {shortened(received)}."
+
+
+def _unknown_key(key: str) -> str:
+    known = [field.key for field in decision_fields()]
     by_name = {name.split(".")[1]: name for name in known}
     near = difflib.get_close_matches(key, known, n=1) or [
         by_name[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_name, n=1)
     ]
     hint = f" Did you mean {near[0]}?" if near else " `python -m tfdat.train --decisions` lists them all."
-    return f"Unknown setting {key!r}.{hint}"
+    return f"Unknown setting {shortened(key)}.{hint}"
 
 
 def _parsed(text: str, annotation: Any) -> Any:

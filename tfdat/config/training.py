@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from tfdat.decisions import decision
+from tfdat.decisions import Decisions, decision
+
+STOPPING = ("val_prediction", "val_loss", "train_loss", "val_hr")
+"""What early stopping can watch."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Decisions):
     """Optimiser, schedule, stopping (cornelisse2024, section 4.2)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     optimizer: Literal["adam", "row_sparse_adam"] = decision(
         "adam",
@@ -47,18 +46,32 @@ class TrainingConfig:
         alternatives=("none",),
     )
     schedule_factor: Annotated[float, Field(gt=0, lt=1)] = decision(
-        0.5, number=41, source="ours", paper="not said", reason="a common halving", alternatives=(0.1,)
+        0.5,
+        number=41,
+        source="ours",
+        paper="not said",
+        reason="a common halving",
+        alternatives=(0.1,),
+        read_when={"training.schedule": ("plateau",)},
     )
     schedule_patience: PositiveInt = decision(
-        2, number=41, source="ours", paper="not said", reason="under the stopping patience", alternatives=(4,)
+        2,
+        number=41,
+        source="ours",
+        paper="not said",
+        reason="under the stopping patience",
+        alternatives=(4,),
+        read_when={"training.schedule": ("plateau",)},
     )
-    early_stopping: Literal["val_loss", "train_loss", "val_hr", "off"] = decision(
-        "val_loss",
+    early_stopping: Literal["val_prediction", "val_loss", "train_loss", "val_hr", "off"] = decision(
+        "val_prediction",
         number=42,
         source="read",
-        paper="'an early stopping function'",
-        reason="the usual metric; val_hr is HR@100 on the validation item and needs validation='second_last'",
-        alternatives=("train_loss", "off"),
+        paper="'an early stopping function'; what it watches is not said",
+        reason="the prediction loss on validation pairs: all variants have it, where val_loss and train_loss also hold "
+        "the mimic and alignment terms, which variants differ in; the schedule watches the same value (val_prediction "
+        "where this is 'off'); val_hr is HR@100 on the validation item and needs validation='second_last'",
+        alternatives=("val_loss", "train_loss", "off"),
     )
     early_stopping_patience: PositiveInt = decision(
         5,
@@ -67,6 +80,7 @@ class TrainingConfig:
         paper="not said; the papers' models stopped by epoch 20 to 23",
         reason="a common patience",
         alternatives=(10,),
+        read_when={"training.early_stopping": STOPPING},
     )
     restore_best_weights: bool = decision(
         True,
@@ -75,6 +89,7 @@ class TrainingConfig:
         paper="not said",
         reason="the stopped model is the one that early stopping chose",
         alternatives=(False,),
+        read_when={"training.early_stopping": STOPPING},
     )
     validation: Literal["random_pairs", "second_last"] = decision(
         "random_pairs",
@@ -91,6 +106,7 @@ class TrainingConfig:
         paper="not said",
         reason="a common share; read only when validation is 'random_pairs'",
         alternatives=(0.2,),
+        read_when={"training.validation": ("random_pairs",)},
     )
     distributed_losses: Literal["global", "replica_local"] = decision(
         "global",

@@ -46,7 +46,7 @@ class UserIndex:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
+class BootstrapSample:
     """An accepted draw.
 
     Attributes:
@@ -74,7 +74,9 @@ def draw_users(num_users: int, sampling: SamplingConfig, rng: np.random.Generato
     return rng.choice(num_users, size=size, replace=False)
 
 
-def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator) -> Sample:
+def draw_sample(
+    interactions: Interactions, index: UserIndex, config: Config, rng: np.random.Generator
+) -> BootstrapSample:
     """Draws users until the number of their interactions after the core lies in the window.
 
     Args:
@@ -95,7 +97,9 @@ def draw_sample(interactions: Interactions, index: UserIndex, config: Config, rn
         sizes.append(len(draw.rows))
         if low <= sizes[-1] and (high is None or sizes[-1] <= high):
             split = draw.split or split_rows(interactions, draw.rows, draw.owner, config.split)
-            return Sample(draw.rows, draw.owner, split, draw.drawn, {"draws_rejected": len(sizes) - 1, **draw.counts})
+            return BootstrapSample(
+                draw.rows, draw.owner, split, draw.drawn, {"draws_rejected": len(sizes) - 1, **draw.counts}
+            )
     raise UserError(_no_draw(interactions, config.sampling, sizes))
 
 

@@ -20,16 +20,17 @@ class FeatureTables:
     Attributes:
       user_numeric: [U, f] float32, transformed; f may be 0.
       item_numeric: [I, g] float32, transformed; g may be 0.
-      item_category: [I] int32; `num_categories` stands for an item without a category.
+      item_category: [I] int32; `num_categories` stands for an item whose category is not known, and has an embedding of
+        its own. (`tfdat.data.interactions.MISSING` stands for it in a data set.)
       num_categories: 0 when the data have none or they are not used: no category embedding and no alignment loss.
-      major_category: the most frequent category over the training pairs, -1 without categories.
+      major_category: the most frequent category over the training pairs; None where none is known.
     """
 
     user_numeric: Float
     item_numeric: Float
     item_category: NDArray[np.int32]
     num_categories: int
-    major_category: int
+    major_category: int | None
 
     @property
     def has_category(self) -> NDArray[np.bool_]:
@@ -74,12 +75,7 @@ def build_features(
     item_columns = []
     if "price" in features.item and interactions.item_price is not None:
         item_columns.append(interactions.item_price[items].astype(np.float64))
-    category = np.zeros(len(items), dtype=np.int32)
-    num_categories = 0
-    if "category" in features.item and interactions.item_category is not None:
-        num_categories = len(interactions.category_names)
-        category = interactions.item_category[items].astype(np.int32)
-        category[category == MISSING] = num_categories
+    category, num_categories = _categories(interactions, features, items)
     every_user = np.ones(num_users, dtype=bool)
     return FeatureTables(
         user_numeric=_table(user_columns, features, every_user),
@@ -132,12 +128,22 @@ def transform(values: NDArray[np.float64], kind: str, fitted_on: NDArray[np.bool
     return np.where(np.isfinite(scaled), scaled, mean).astype(np.float32)
 
 
+def _categories(
+    interactions: Interactions, features: FeaturesConfig, items: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], int]:
+    """[I] codes with the number of categories for an unknown one, and this number; 0 where they are not used."""
+    if "category" not in features.item or interactions.item_category is None:
+        return np.zeros(len(items), dtype=np.int32), 0
+    codes, unknown = interactions.item_category[items], len(interactions.category_names)
+    return np.where(codes == MISSING, unknown, codes).astype(np.int32), unknown
+
+
 def _table(columns: list[NDArray[np.float64]], features: FeaturesConfig, fitted_on: NDArray[np.bool_]) -> Float:
     if not columns:
         return np.zeros((len(fitted_on), 0), dtype=np.float32)
     return np.stack([transform(column, features.numeric_transform, fitted_on) for column in columns], axis=1)
 
 
-def _major(categories: NDArray[np.int32], num_categories: int) -> int:
-    counts = np.bincount(categories, minlength=num_categories)[:num_categories]
-    return int(counts.argmax()) if num_categories and counts.any() else -1
+def _major(categories: NDArray[np.int32], num_categories: int) -> int | None:
+    known = categories[categories < num_categories]
+    return int(np.bincount(known).argmax()) if len(known) else None

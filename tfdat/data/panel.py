@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.config import Config
-from tfdat.data.bootstrap import Sample, UserIndex, core_rows, user_rows
+from tfdat.data.bootstrap import BootstrapSample, UserIndex, core_rows, user_rows
 from tfdat.data.interactions import Interactions
 from tfdat.data.split import split_rows
 from tfdat.errors import UserError
@@ -86,7 +86,7 @@ class PanelDraw:
 
 
 def draw_panel(
-    interactions: Interactions, index: UserIndex, config: Config, sample: Sample, full: FullData
+    interactions: Interactions, index: UserIndex, config: Config, sample: BootstrapSample, full: FullData
 ) -> PanelDraw:
     """The panel of `sample`.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.config import Config
-from tfdat.data.bootstrap import Sample, UserIndex, draw_sample
+from tfdat.data.bootstrap import BootstrapSample, UserIndex, draw_sample
 from tfdat.data.features import FeatureTables, build_features
 from tfdat.data.interactions import MISSING, Interactions
 from tfdat.data.negatives import ItemShares, NegativeSampler, negative_users
@@ -307,7 +307,7 @@ def _assembled(
 
 
 def _with_panel(
-    interactions: Interactions, sample: Sample, own: Split, panel: PanelDraw | None, config: Config
+    interactions: Interactions, sample: BootstrapSample, own: Split, panel: PanelDraw | None, config: Config
 ) -> tuple[NDArray[np.int64], Split]:
     """Rows and split of the sample together with what panel users outside its core train on."""
     if panel is None or not len(panel.rows):
@@ -332,7 +332,7 @@ def _held_out(test: tuple[Codes, Codes], panel: Panel | None, num_sampled: int) 
     )
 
 
-def _panel_counts(sample: Sample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:
+def _panel_counts(sample: BootstrapSample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:
     """What the panel lacks in a sample, and the own protocol's counts without what the panel adds to the training."""
     panel = replicate.panel
     assert panel is not None
@@ -380,7 +380,9 @@ class _LocalCodes:
     num_candidates: int
 
     @classmethod
-    def build(cls, interactions: Interactions, sample: Sample, panel: PanelDraw | None, config: Config) -> _LocalCodes:
+    def build(
+        cls, interactions: Interactions, sample: BootstrapSample, panel: PanelDraw | None, config: Config
+    ) -> _LocalCodes:
         members = sample.owner if panel is None else np.concatenate([sample.owner, panel.users])
         owners = np.unique(members)
         users = np.zeros(len(owners), dtype=np.int64)

@@ -15,7 +15,7 @@ from tfdat.config import Config, TrainingConfig
 from tfdat.data.replicate import Pairs, Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches, steps
 from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
-from tfdat.frameworks.monitoring import monitored, validation_hit_rate
+from tfdat.frameworks.monitoring import check_monitored, monitored, validation_hit_rate
 from tfdat.model.dat import DAT, build_dat
 from tfdat.model.optimizers import make_optimizer
 
@@ -34,7 +34,9 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
 
     Raises:
       DivergedError: the loss is not finite.
+      UserError: there are no validation pairs to watch.
     """
+    check_monitored(replicate, config.training)
     model = compiled_model(replicate, config, strategy)
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch)

@@ -37,7 +37,7 @@ category has the code `num_categories` |
 | `sampler.npz` | where negatives are drawn again every epoch: `excluded`, sorted keys `user * negative_items + item` \
 that are not drawn; `cumulative`, cumulative probabilities of the items unless they are uniform |
 | `weights_<variant>.npz` | initial weights by name, kernels as [inputs, outputs]; tables have a row per code |
-| `replicate.json` | seeds, sizes, `major_category` (-1: none), and counts of what was drawn, dropped and tied |
+| `replicate.json` | seeds, sizes, `major_category` (null: none), and counts of what was drawn, dropped and tied |
 
 A tower's first layer takes the ID's embedding, the category's embedding, the numeric layers' outputs (row i of
 `user_numeric/kernel` and its bias is the layer of feature i) and the augmentation vector, in this order.

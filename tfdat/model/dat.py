@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from tfdat.backend import keras, tf, tfrs
 from tfdat.config import Config, LossConfig, ModelConfig
-from tfdat.config.overrides import from_dict
 from tfdat.data.features import FeatureTables
 from tfdat.data.negatives import ItemShares
 from tfdat.model.losses.objective import TERMS, Objective
@@ -23,7 +21,8 @@ TILE = 4096
 
 COUNTS = ("dead_rows", "skipped_categories")
 
-Batch = Mapping[str, tf.Tensor]
+Inputs = Mapping[str, tf.Tensor]
+"""The columns `user`, `item` and `label` of a batch."""
 
 
 @keras.utils.register_keras_serializable("tfdat")
@@ -42,8 +41,9 @@ class DAT(tfrs.Model):  # type: ignore[misc]
       num_users, num_items: sizes of the ID tables.
       num_user_numeric, num_item_numeric: numeric features of each side.
       num_categories: item categories; 0 for none, and then there is no alignment loss.
-      major_category: read when `loss.alignment_major` is `train`.
-      model, loss: decisions, as dataclasses or as their fields in a dict.
+      major_category: read when `loss.alignment_major` is `train`; None where no training pair's category is known, and
+        then there is no alignment loss.
+      model, loss: decisions, or their fields in a dict.
       distributed_losses: `global` computes the losses of the global batch under a `tf.distribute` strategy,
         `replica_local` averages those of the replicas' parts.
       seed: of the initial weights.
@@ -56,7 +56,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         num_user_numeric: int = 0,
         num_item_numeric: int = 0,
         num_categories: int = 0,
-        major_category: int = -1,
+        major_category: int | None = None,
         model: ModelConfig | Mapping[str, Any] | None = None,
         loss: LossConfig | Mapping[str, Any] | None = None,
         distributed_losses: str = "global",
@@ -64,7 +64,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        config = from_dict({"model": _fields(model), "loss": _fields(loss)})
+        config = Config.model_validate({"model": model or {}, "loss": loss or {}})
         self.sizes = {
             "num_users": num_users,
             "num_items": num_items,
@@ -116,11 +116,11 @@ class DAT(tfrs.Model):  # type: ignore[misc]
             return tf.stop_gradient(augmentation)
         return augmentation
 
-    def call(self, inputs: Batch) -> tf.Tensor:
+    def call(self, inputs: Inputs) -> tf.Tensor:
         """[batch] logits of the pairs `inputs["user"]`, `inputs["item"]`."""
         return self.objective.score(self.encode_users(inputs["user"])[0], self.encode_items(inputs["item"])[0])
 
-    def compute_loss(self, inputs: Batch, training: bool = False) -> tf.Tensor:
+    def compute_loss(self, inputs: Inputs, training: bool = False) -> tf.Tensor:
         """The scalar loss of equation (4) of a batch, global under a strategy; updates the epoch's means and sums."""
         p_u, a_u, dead_users = self.encode_users(inputs["user"])
         p_v, a_v, dead_items = self.encode_items(inputs["item"])
@@ -146,7 +146,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
 
     # TFRS's own steps report the loss of an epoch's last batch; these report the epoch's mean. Under a strategy each
     # replica holds the loss of the global batch (or its own part's), so the summed gradients want an equal share.
-    def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
+    def train_step(self, inputs: Inputs) -> dict[str, tf.Tensor]:
         """One step of `fit`."""
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, training=True)
@@ -155,7 +155,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables, strict=True))
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def test_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
+    def test_step(self, inputs: Inputs) -> dict[str, tf.Tensor]:
         """One step of `evaluate`, and of validation during `fit`."""
         self.compute_loss(inputs, training=False)
         return {metric.name: metric.result() for metric in self.metrics}
@@ -188,8 +188,8 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         return {
             "name": self.name,
             **self.sizes,
-            "model": _fields(self.model_config),
-            "loss": _fields(self.loss_config),
+            "model": self.model_config.model_dump(mode="json"),
+            "loss": self.loss_config.model_dump(mode="json"),
             "distributed_losses": self.distributed_losses,
             "seed": self.seed,
         }
@@ -239,9 +239,3 @@ def build_dat(features: FeatureTables, config: Config, seed: int, item_shares: I
     model.item_category.assign(features.item_category)
     model.objective.prediction.prepare(item_shares)
     return model
-
-
-def _fields(section: ModelConfig | LossConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The fields of a section of the configuration as plain JSON types."""
-    values = dict(section or {}) if not dataclasses.is_dataclass(section) else dataclasses.asdict(section)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

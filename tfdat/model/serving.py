@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.backend import tf, tfrs
+from tfdat.data.bootstrap import UserIndex
+from tfdat.data.interactions import Interactions
+from tfdat.data.replicate import Replicate, seen_items
 from tfdat.model.dat import DAT
 
 Index = Literal["brute_force", "scann"]
@@ -28,12 +31,13 @@ class Recommender(tf.Module):  # type: ignore[misc]
       model: trained.
       user_names: [U] IDs in the order of the model's codes.
       item_names: [I] likewise.
-      seen_indptr, seen_items: CSR of the item codes that each user has seen, [U + 1] and [n].
+      seen_indptr, seen_items: CSR of the item codes that each user has seen, [U + 1] and [n]: all of them, the test's
+        included; `recommender_of` takes them from the data.
       k: K.
       index: `brute_force` is exact; `scann` is approximate, and quick for millions of items.
 
     Raises:
-      ValueError: lengths that do not fit the model, or `scann` without the package of that name.
+      ValueError: lengths that do not fit the model, users of one name, or `scann` without the package of that name.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class Recommender(tf.Module):  # type: ignore[misc]
                 "`user_names`, `item_names` and `seen_indptr` should have (users, items, users + 1) = "
                 f"{sizes} entries. Received: {(len(user_names), len(item_names), len(seen_indptr))}."
             )
+        if len(set(map(str, user_names))) < len(user_names):
+            raise ValueError("`user_names` should differ; with sampling.duplicates=clone, several users share a name.")
         self.k = min(k, len(item_names))
         keys, codes = tf.constant(list(map(str, user_names))), tf.range(len(user_names))
         self.codes = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, codes), default_value=-1)
@@ -89,6 +95,23 @@ class Recommender(tf.Module):  # type: ignore[misc]
         unknown = tf.boolean_mask(user, codes < 0)
         with tf.control_dependencies([tf.debugging.Assert(tf.equal(tf.size(unknown), 0), ["unknown users:", unknown])]):
             return tf.identity(codes)
+
+
+def recommender_of(
+    model: DAT, replicate: Replicate, interactions: Interactions, k: int = 50, index: Index = "brute_force"
+) -> Recommender:
+    """A recommender for the users and candidates of a replicate, which knows every interaction of theirs as seen.
+
+    Args:
+      model: trained on `replicate`; `build_replicate(..., hold_out=False)` leaves no interaction out of training.
+      replicate: whose codes the model has.
+      interactions: the data set that `replicate` was drawn from.
+      k: how many items, at most.
+      index: see `Recommender`.
+    """
+    seen = seen_items(interactions, UserIndex.build(interactions.user, interactions.num_users), replicate)
+    users, items = interactions.user_names[replicate.user_codes], interactions.item_names[replicate.item_codes]
+    return Recommender(model, users, items, *seen, k=k, index=index)
 
 
 def export_recommender(recommender: Recommender, directory: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from tfdat.backend import keras, tf
 from tfdat.config import ModelConfig
-from tfdat.config.overrides import from_dict
 from tfdat.model.initialization import bias_initializer, embedding_initializer, kernel_initializer
 
 _SQUARED_EPSILON = {"torch": 1e-24, "tensorflow": 1e-12}
@@ -139,7 +137,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.num_ids, self.num_numeric, self.num_categories, self.seed = num_ids, num_numeric, num_categories, seed
-        self.model = model if isinstance(model, ModelConfig) else from_dict({"model": model or {}}).model
+        self.model = ModelConfig.model_validate(model or {})
         self.embedding = self._table("embedding", num_ids, self.model.embedding_dim)
         width = self.model.embedding_dim
         self.category_embedding = None
@@ -230,8 +228,8 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         names = ("num_ids", "num_numeric", "num_categories", "seed")
-        model = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self.model).items()
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+            "model": self.model.model_dump(mode="json"),
         }
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}, "model": model}

@@ -24,6 +24,7 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None)
     Raises:
       MissingPackageError: PyTorch is not installed.
       DivergedError: the loss is not finite.
+      UserError: there are no validation pairs to watch.
     """
     TRAINERS["torch"].require()
     from tfdat.frameworks.torch_twin.training import train_twin

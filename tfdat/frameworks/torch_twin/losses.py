@@ -46,7 +46,7 @@ class Losses:
         if self.config.uses_mimic:
             mimic_user = mimic(y, a_u, p_v, p_u, loss)
             mimic_item = mimic(y, a_v, p_u, p_v, loss)
-        if self.num_categories and loss.lambda_alignment > 0:
+        if self._aligns():
             alignment, skipped = self._alignment(p_v, batch)
         total = (
             prediction
@@ -62,6 +62,12 @@ class Losses:
             "alignment": alignment,
         }
         return terms, {"dead_rows": dead_users + dead_items, "skipped_categories": skipped}
+
+    def _aligns(self) -> bool:
+        """Whether there are categories to align, and one to align them to."""
+        loss = self.config.loss
+        aimless = loss.alignment_major == "train" and self.major_category is None
+        return self.num_categories > 0 and loss.lambda_alignment > 0 and not aimless
 
     def _alignment(self, p_v: Tensor, batch: Batch) -> tuple[Tensor, int]:
         item, wanted = batch["item"], self.config.loss.alignment_rows

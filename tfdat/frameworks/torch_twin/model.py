@@ -27,7 +27,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Encoded(NamedTuple):
+class TowerOutput(NamedTuple):
     """What a tower makes of a batch of codes."""
 
     p: Tensor
@@ -70,7 +70,8 @@ class Tower(nn.Module):  # type: ignore[misc]
             self.register_buffer("category", torch.tensor(category, dtype=torch.long), persistent=False)
             self.category_embedding = nn.Embedding(num_categories + 1, model.embedding_dim, sparse=sparse)
             width += model.embedding_dim
-        inputs = [1] * features if model.numeric_layers == "per_feature" else [features] * bool(features)
+        joint = model.numeric_layers == "joint" and features > 0
+        inputs = [features] if joint else [1] * features
         self.numeric_layers = nn.ModuleList(nn.Linear(fan_in, model.numeric_dim) for fan_in in inputs)
         width += model.numeric_dim * len(inputs)
         self.augmentation = None
@@ -78,11 +79,12 @@ class Tower(nn.Module):  # type: ignore[misc]
             self.augmentation = nn.Embedding(ids, model.augmentation_dim, sparse=sparse)
         elif model.augmentation == "global":
             self.augmentation = nn.Embedding(1, model.augmentation_dim)
-        width += model.augmentation_dim * (self.augmentation is not None)
+        if self.augmentation is not None:
+            width += model.augmentation_dim
         widths = (width, *model.hidden_units)
         self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in itertools.pairwise(widths))
 
-    def forward(self, codes: Tensor) -> Encoded:
+    def forward(self, codes: Tensor) -> TowerOutput:
         """Encodes [batch] codes."""
         parts = [self.id_embedding(codes)]
         if self.category_embedding is not None:
@@ -101,7 +103,7 @@ class Tower(nn.Module):  # type: ignore[misc]
             last = position == len(self.hidden)
             x = _ACTIVATIONS[self.model.final_activation if last else self.model.hidden_activation](layer(x))
         dead = int((x == 0).all(dim=1).sum())
-        return Encoded(normalize(x, self.model.normalize_epsilon), a, dead)
+        return TowerOutput(normalize(x, self.model.normalize_epsilon), a, dead)
 
 
 def normalize(x: Tensor, epsilon: str) -> Tensor:

@@ -95,7 +95,12 @@ def negative_share(replicate: Replicate, config: Config) -> NDArray[np.float64]:
         refused = np.zeros(size, dtype=bool)
         refused[replicate.train_item[users == user]] = True
         if decisions.exclude == "all":
-            refused[replicate.test_item[replicate.test_user == user]] = True
+            held_out = [(replicate.test_user, replicate.test_item)]
+            if replicate.panel is not None:
+                held_out.append((replicate.panel.user, replicate.panel.item))
+            for test_user, test_item in held_out:
+                tested = test_item[test_user == user]
+                refused[tested[tested < size]] = True
         shares = once
         for _ in range(MAX_ROUNDS):
             again = shares[refused].sum()

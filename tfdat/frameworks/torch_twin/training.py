@@ -16,7 +16,7 @@ from tfdat.data.replicate import Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches
 from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
 from tfdat.frameworks.initial_weights import initial_weights
-from tfdat.frameworks.monitoring import monitored, validation_hit_rate
+from tfdat.frameworks.monitoring import check_monitored, monitored, validation_hit_rate
 from tfdat.frameworks.torch_twin.losses import Losses
 from tfdat.frameworks.torch_twin.model import TwinDAT
 from tfdat.frameworks.torch_twin.optimizers import make_optimizers, set_rate
@@ -26,6 +26,7 @@ from tfdat.frameworks.torch_twin.weights import load_weights
 
 def train_twin(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None) -> TrainedModel:
     """As `tfdat.frameworks.torch_twin.train`, from the initial weights of the TensorFlow model of this replicate."""
+    check_monitored(replicate, config.training)
     model = build_twin(replicate, config, initial_weights(replicate, config))
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch)

@@ -16,13 +16,13 @@ def first_occurrences(codes: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.equal(tf.gather(first, slot), position), tf.float32)
 
 
-def covariances(vectors: tf.Tensor, member: tf.Tensor, freedom: tf.Tensor) -> tf.Tensor:
+def covariances(vectors: tf.Tensor, member: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
     """The covariances of all categories at once: rows sorted into a block a category, then one batched product.
 
     Args:
       vectors: [batch, dim].
       member: [batch, n] 1.0 where a row belongs to a category, else 0.0; at most one a row.
-      freedom: [n] what the sums of products are divided by.
+      divisor: [n] what the sums of products are divided by.
 
     Returns:
       [n, dim, dim].
@@ -41,12 +41,12 @@ def covariances(vectors: tf.Tensor, member: tf.Tensor, freedom: tf.Tensor) -> tf
         centred = rows - tf.matmul(member, mean)
         blocks = tf.math.unsorted_segment_sum(centred, slot, num_categories * longest + 1)
         blocks = tf.reshape(blocks[:-1], [num_categories, longest, dim])
-        result = tf.matmul(blocks, blocks, transpose_a=True) / freedom[:, None, None]
+        result = tf.matmul(blocks, blocks, transpose_a=True) / divisor[:, None, None]
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             # One product instead of the two that autodiff takes: both factors are the same rows, and centring passes
             # the gradient through, because the centred rows of a category add up to zero.
-            both = (upstream + tf.transpose(upstream, [0, 2, 1])) / freedom[:, None, None]
+            both = (upstream + tf.transpose(upstream, [0, 2, 1])) / divisor[:, None, None]
             of_blocks = tf.reshape(tf.matmul(blocks, both), [-1, dim])
             return tf.gather(tf.pad(of_blocks, [[0, 1], [0, 0]]), slot)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from tfdat.backend import keras, tf
 from tfdat.config import Config
-from tfdat.config.overrides import from_dict
 from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
 from tfdat.model.losses.mimic import AdaptiveMimic
 from tfdat.model.losses.prediction import make_prediction_loss
@@ -23,7 +22,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
     Args:
       num_items: I.
       num_categories: 0 leaves the alignment loss out, as `loss.lambda_alignment` 0 does.
-      major_category: read when `loss.alignment_major` is `train`.
+      major_category: read when `loss.alignment_major` is `train`; None leaves the alignment loss out then.
       config: sections `model` and `loss` are read; a `Config`, or a dict of these sections.
     """
 
@@ -31,18 +30,20 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         self,
         num_items: int,
         num_categories: int = 0,
-        major_category: int = -1,
+        major_category: int | None = None,
         config: Config | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = config if isinstance(config, Config) else from_dict(config or {})
+        self.config = config if isinstance(config, Config) else Config.model_validate(config or {})
         self.num_items, self.num_categories, self.major_category = num_items, num_categories, major_category
         model, loss = self.config.model, self.config.loss
         self.score = Score(model.temperature, model.learn_temperature, model.bias == "learned", name="score")
         self.prediction = make_prediction_loss(loss.prediction, num_items)
         self.mimic = self._mimic() if self.config.uses_mimic else None
-        self.alignment = self._alignment() if num_categories and loss.lambda_alignment > 0 else None
+        no_major = loss.alignment_major == "train" and major_category is None
+        off = num_categories == 0 or loss.lambda_alignment == 0 or no_major
+        self.alignment = None if off else self._alignment()
         self.built = True
 
     def _mimic(self) -> AdaptiveMimic:
