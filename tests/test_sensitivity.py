@@ -17,6 +17,7 @@ from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.harness.run import Plan, run
+from tfdat.presets import tuned
 from tfdat.sensitivity import __main__ as sensitivity
 from tfdat.sensitivity.alternatives import alternatives
 from tfdat.sensitivity.document import Data, Effect, read
@@ -110,6 +111,26 @@ class TestAlternatives:
         assert by_name(alternatives(with_values(CONFIG, changes), small_interactions()))[name].how == "not_applicable"
         assert by_name(alternatives(CONFIG, small_interactions()))[name].how == "train"
 
+    def test_what_changes_nothing_under_tuned_is_not_trained(self):
+        """It draws no negatives, has one layer, a softmax and no early stopping."""
+        found = by_name(alternatives(tuned(), small_interactions()))
+        assert {
+            "negatives.per=user",
+            "negatives.exclude=train",
+            "negatives.exclude=all",
+            "negatives.resample=epoch",
+            "negatives.distribution=popularity",
+            "model.hidden_activation=gelu",
+            "model.hidden_activation=tanh",
+            "model.bias=learned",
+            "loss.mimic_denominator=positives",
+            "loss.alignment_rows=positives",
+            "training.early_stopping_patience=10",
+        } <= {name for name, alternative in found.items() if alternative.how == "not_applicable"}
+        assert found["negatives.per=user"].reason == "there are no negatives"
+        assert found["negatives.count=5"].how == "train"
+        assert found["loss.alignment_rows=distinct_items"].how == "train"
+
     def test_a_popularity_power_is_read_with_its_distribution_only(self):
         name = "negatives.popularity_power=1.0"
         popular = with_values(CONFIG, {"negatives.distribution": "popularity"})
@@ -117,8 +138,9 @@ class TestAlternatives:
         assert by_name(alternatives(popular, small_interactions()))[name].how == "train"
 
     def test_a_contradiction_is_told(self):
-        tuned = with_values(CONFIG, {"training.validation": "second_last", "training.early_stopping": "val_hr"})
-        alternative = by_name(alternatives(tuned, small_interactions()))["training.validation=random_pairs"]
+        stopped_by_hits = {"training.validation": "second_last", "training.early_stopping": "val_hr"}
+        found = by_name(alternatives(with_values(CONFIG, stopped_by_hits), small_interactions()))
+        alternative = found["training.validation=random_pairs"]
         assert "val_hr" in alternative.reason
 
     def test_decisions_of_a_built_data_set_are_listed(self):

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,8 +13,10 @@ from sweeps import BASE, SOUND, WHOLE, by_rate, collapsed_above, diverged_above,
 from tfdat.config import Config
 from tfdat.config.overrides import get, with_values
 from tfdat.data.split import split_rows
+from tfdat.errors import UserError
+from tfdat.frameworks.contract import DivergedError
 from tfdat.presets import preset
-from tfdat.tune.scoring import Scorer
+from tfdat.tune.scoring import Outcome, Scorer, score_trial
 from tfdat.tune.space import SPACE, Options, Range, describe, settings_of, without
 from tfdat.tune.sweep import Budget, run_sweep
 from tfdat.tune.trials import Trial, best, ranked
@@ -246,6 +249,43 @@ class TestTestItems:
             Scorer(self.data(), 1, 0).replicate(config, 0)
 
 
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("error", "shown"), [(DivergedError("nan"), False), (UserError("no fit"), False), (KeyError("ours"), True)]
+    )
+    def test_a_fault_of_ours_shows_its_traceback(self, capsys, error, shown):
+        def score(config):
+            raise error
+
+        assert score_trial(score, BASE, SPACE, "hr@100", {}) == Outcome(failure=f"{type(error).__name__}: {error}")
+        assert ("Traceback" in capsys.readouterr().err) == shown
+
+    def test_values_that_contradict_each_other_fail(self):
+        values = {"epochs": 3, "tuner/epochs": 0}
+        assert score_trial(by_rate, BASE, SPACE, "hr@100", values).failure
+
+    def test_a_collapsed_trial_scores_0(self):
+        assert score_trial(collapsed_above(0), BASE, SPACE, "hr@100", {}).metrics["hr@100"] == 0
+
+
+class TestNames:
+    """Whatever a folder is called, a sweep reads and writes there and nowhere else."""
+
+    @pytest.mark.parametrize("name", ["sw [1]", "a*b?", "{x}", "two  words", "[!a]"])
+    def test_a_folder_of_any_name_keeps_its_own_trials(self, tmp_path, scored_by, name):
+        scored_by(by_rate)
+        for other in ("sw 1", "aab1", "x", "b"):
+            run_sweep(sweep(seed=9), Budget(2), tmp_path / other)
+        first = run_sweep(sweep(), Budget(2), tmp_path / name)
+        more = run_sweep(sweep(), Budget(4), tmp_path / name)
+        assert len(more) == 4
+        assert {trial.number: trial.values for trial in first}.items() <= {t.number: t.values for t in more}.items()
+        run_sweep(sweep(), Budget(4), tmp_path / "plain")
+        for file in ("sweep.json", "best.json"):
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["sw 1", "aab1", "x", "b", name, "plain"])
+
+
 class TestRecord:
     def trial(self, number, score, status="sound"):
         return Trial(number, status, score, {**SOUND}, {}, "", 1.0)
@@ -263,7 +303,7 @@ class TestRecord:
 
     def test_table_csv_and_plot(self, tmp_path, scored_by):
         scored_by(diverged_above(0.002))
-        trials = run_sweep(sweep(), Budget(8), tmp_path)
+        trials = run_sweep(sweep(notes=("7 rows dropped.",)), Budget(8), tmp_path)
         with (tmp_path / "trials.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [int(row["trial"]) for row in rows] == [trial.number for trial in trials]
@@ -272,6 +312,13 @@ class TestRecord:
         assert rows[-1]["reason"].startswith("DivergedError")
         lines = (tmp_path / "trials.txt").read_text().splitlines()
         assert len(lines) == 2 + len(trials)
+        assert lines[0].startswith("SYNTHETIC DATA: small; mean over replicates")
+        assert {row["data"] for row in rows} == {"SYNTHETIC DATA: small"}
+        for file in ("sweep.json", "best.json"):
+            content = json.loads((tmp_path / file).read_text())
+            assert content["data"] == {"name": "small", "synthetic": True}
+            assert content["notes"] == ["7 rows dropped."]
         assert all(dimension.name in lines[1] for dimension in SPACE)
         text = "".join(ElementTree.parse(tmp_path / "sweep.svg").getroot().itertext())
         assert all(dimension.name in text for dimension in SPACE)
+        assert "SYNTHETIC DATA: small" in text

@@ -1,6 +1,9 @@
 """Sweeps shared by processes, and the command line."""
 
+import contextlib
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -8,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from small import small_interactions
-from sweeps import by_rate, recorded, sweep
+from sweeps import by_rate, diverged_above, recorded, sweep
 
 from tfdat.cli import run_command
+from tfdat.errors import UserError
 from tfdat.tune import __main__ as tune
-from tfdat.tune.processes import role
+from tfdat.tune.processes import TrialSetup, role
 from tfdat.tune.sweep import Budget, run_sweep
 
 
@@ -39,60 +43,150 @@ class TestProcesses:
         assert sorted(trial["number"] for trial in trials) == [0, 1, 2, 3]
         assert {trial["status"] for trial in trials} == {"sound"}
         assert len({json.dumps(trial["values"], sort_keys=True) for trial in trials}) == 4
-        assert all((tmp_path / "out" / "keras_tuner" / f"worker-{n}.json").is_file() for n in (0, 1))
         again = run_tune(tmp_path, "--trials", "4", "--out", str(tmp_path / "out"))
         assert again.returncode == 0
         assert "trial" not in again.stderr
         assert recorded(tmp_path / "out") == trials
 
-    def test_a_trial_that_kills_its_process_twice_is_left_out(self, tmp_path, scored_by):
+    def test_both_processes_take_trials(self, tmp_path, scored_by, monkeypatch):
         scored_by(by_rate)
-        code = (
-            "import contextlib, os, pathlib, sys\n"
-            "sys.path.insert(0, sys.argv[1])\n"
-            "import sweeps\n"
-            "from tfdat.tune.scoring import Scorer\n"
-            "from tfdat.tune.sweep import Budget, run_sweep\n"
-            "def score(self, config):\n"
-            "    deadly, own = pathlib.Path(sys.argv[2]), str(config.training.learning_rate)\n"
-            "    with contextlib.suppress(FileExistsError), deadly.open('x') as file: file.write(own)\n"
-            "    if deadly.read_text() == own: os._exit(9)\n"
-            "    return sweeps.by_rate(config)\n"
-            "Scorer.__call__ = score\n"
-            "run_sweep(sweeps.sweep(), Budget(3), pathlib.Path(sys.argv[3]))\n"
-        )
-        folder, here = tmp_path / "sweep", str(Path(__file__).parent)
-        command = [sys.executable, "-c", code, here, str(tmp_path / "deadly"), str(folder)]
-        trials = run_sweep(sweep(), Budget(3), folder, workers=2, command=command)
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", MadeUpSetup)
+        monkeypatch.setenv("TFDAT_TEST_FOLDER", str(tmp_path / "pids"))
+        (tmp_path / "pids").mkdir()
+        trials = run_sweep(sweep(), Budget(8), tmp_path / "sweep", workers=2)
+        assert [trial.status for trial in trials] == ["sound"] * 8
+        assert len(list((tmp_path / "pids").iterdir())) == 2
+        assert not (tmp_path / "pids" / str(os.getpid())).exists()
+
+    def test_a_trial_that_kills_its_process_twice_is_left_out(self, tmp_path, scored_by, monkeypatch, capsys):
+        scored_by(by_rate)
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", DeadlySetup)
+        monkeypatch.setenv("TFDAT_TEST_FOLDER", str(tmp_path))
+        trials = run_sweep(sweep(), Budget(3), tmp_path / "sweep", workers=2)
         assert [trial.status for trial in trials] == ["sound", "sound", "failed"]
-        assert trials[-1].reason == "its process ended twice, at last with exit code 9"
+        assert trials[-1].reason == "its worker process ended (exit code 9)"
+        assert "is tried once more: its worker process ended (exit code 9)" in capsys.readouterr().err
+
+    def test_failed_trials_are_not_tried_again_and_keep_their_reason(self, tmp_path, scored_by, monkeypatch, capsys):
+        scored_by(by_rate)
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", DivergingSetup)
+        trials = run_sweep(sweep(), Budget(6), tmp_path, workers=2)
+        failed = [trial for trial in trials if trial.status == "failed"]
+        assert 0 < len(failed) < 6
+        assert {trial.reason for trial in failed} == {"DivergedError: loss not finite in epoch 1"}
+        assert "once more" not in capsys.readouterr().err
+
+    def test_an_interrupted_sweep_of_two_processes_goes_on(self, tmp_path, scored_by, monkeypatch):
+        scored_by(by_rate)
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", MadeUpSetup)
+
+        def interrupt(self, trial_id):
+            if int(trial_id) == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("tfdat.tune.sweep._Progress.__call__", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run_sweep(sweep(), Budget(6), tmp_path, workers=2)
+        before = recorded(tmp_path)
+        assert "unfinished" in {trial["status"] for trial in before}
+        trials = run_sweep(sweep(), Budget(6), tmp_path, workers=2)
+        assert [trial.status for trial in trials] == ["sound"] * 6
+        after = {trial["number"]: trial for trial in recorded(tmp_path)}
+        assert all(after[trial["number"]] == trial for trial in before if trial["status"] == "sound")
+
+    def test_two_processes_find_what_one_finds(self, tmp_path, scored_by, monkeypatch):
+        scored_by(by_rate)
+        one = run_sweep(sweep(), Budget(6), tmp_path / "one")
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", MadeUpSetup)
+        two = run_sweep(sweep(), Budget(6), tmp_path / "two", workers=2)
+        assert {trial.number: trial.values for trial in one} == {trial.number: trial.values for trial in two}
+        for file in ("sweep.json", "best.json"):
+            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
     def test_workers_end_with_the_process_that_started_them(self, tmp_path):
         write_csv(tmp_path / "small.csv")
-        arguments = ("--workers", "1", "--trials", "100000", "--out", str(tmp_path / "out"))
-        code = (
-            "import subprocess, sys, time; from tfdat.tune.processes import _Team;"
-            "team = _Team(sys.argv[1:], {'KERASTUNER_ORACLE_IP': '127.0.0.1', 'KERASTUNER_ORACLE_PORT': '9'}, 1);"
-            "print(team._running['worker-0'].pid, flush=True); time.sleep(600)"
-        )
-        parent = subprocess.Popen(
-            [sys.executable, "-c", code, *tune_command(tmp_path, *arguments)], stdout=subprocess.PIPE, text=True
-        )
-        worker = int(parent.stdout.readline())
-        time.sleep(1)
-        assert alive(worker)
+        arguments = ("--workers", "2", "--trials", "100000", "--out", str(tmp_path / "out"))
+        parent = subprocess.Popen(tune_command(tmp_path, *arguments), stderr=subprocess.PIPE, text=True)
+        assert "trial" in parent.stderr.readline()
+        workers = [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
+        assert sum(alive(worker) for worker in workers) >= 2
         parent.kill()
         parent.wait()
         deadline = time.monotonic() + 120
-        while alive(worker) and time.monotonic() < deadline:
+        while any(map(alive, workers)) and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert not alive(worker)
+        assert not any(map(alive, workers))
 
-    def test_a_worker_that_cannot_start_is_an_error(self, tmp_path, scored_by):
+    def test_a_chief_and_a_worker_share_a_sweep_over_the_network(self, tmp_path):
+        """KerasTuner's way for several machines."""
+        write_csv(tmp_path / "small.csv")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(probe.getsockname()[1])}
+        command = tune_command(tmp_path, "--trials", "2", "--out", str(tmp_path / "sw [1]"))
+        processes = [
+            subprocess.Popen(
+                command, env={**os.environ, **address, "KERASTUNER_TUNER_ID": name}, stderr=subprocess.PIPE, text=True
+            )
+            for name in ("chief", "far-away")
+        ]
+        said = [process.communicate(timeout=400)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], said
+        assert {trial["status"] for trial in recorded(tmp_path / "sw [1]")} == {"sound"}
+        assert said[0].count("hr@100") == 2
+
+    def test_a_worker_that_cannot_start_leaves_its_trials_out(self, tmp_path, scored_by, monkeypatch):
         scored_by(by_rate)
-        command = [sys.executable, "-c", "raise SystemExit(3)"]
-        with pytest.raises(ValueError, match="exit code 3 before it had a trial"):
-            run_sweep(sweep(), Budget(3), tmp_path, workers=2, command=command)
+        monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", BrokenSetup)
+        with pytest.raises(UserError, match=r"None of 3 trials gave a model.*3 x its worker process ended"):
+            run_sweep(sweep(), Budget(3), tmp_path, workers=2)
+
+
+class MadeUpSetup(TrialSetup):
+    """Scores by the learning rate, and leaves the number of its process."""
+
+    def scorer(self):
+        folder = os.environ.get("TFDAT_TEST_FOLDER")
+
+        def score(config):
+            if folder:
+                (Path(folder) / str(os.getpid())).touch()
+                time.sleep(0.3)
+            return by_rate(config)
+
+        return score
+
+
+class DeadlySetup(TrialSetup):
+    """Ends the process of one trial, whichever it is first."""
+
+    def scorer(self):
+        deadly = Path(os.environ["TFDAT_TEST_FOLDER"]) / "deadly"
+
+        def score(config):
+            own = str(config.training.learning_rate)
+            with contextlib.suppress(FileExistsError), deadly.open("x") as file:
+                file.write(own)
+            if deadly.read_text() == own:
+                os._exit(9)
+            return by_rate(config)
+
+        return score
+
+
+class DivergingSetup(TrialSetup):
+    """Diverges at high learning rates."""
+
+    def scorer(self):
+        return diverged_above(0.004)
+
+
+class BrokenSetup(TrialSetup):
+    """Cannot start."""
+
+    def __call__(self):
+        os._exit(3)
 
 
 class TestCommandLine:
@@ -122,7 +216,7 @@ class TestCommandLine:
 
         monkeypatch.setattr("tfdat.tune.sweep.run_sweep", interrupted)
         write_csv(tmp_path / "small.csv")
-        assert tune.main(["--data", str(tmp_path / "small.csv"), "--out", str(tmp_path / "out")]) == 130
+        assert run_command(tune.main, ["--data", str(tmp_path / "small.csv"), "--out", str(tmp_path / "out")]) == 130
         assert f"The trials so far are in {tmp_path / 'out'}" in capsys.readouterr().err
 
     def test_the_space_is_listed(self, capsys):

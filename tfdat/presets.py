@@ -76,7 +76,8 @@ def tuned() -> Config:
         python -m tfdat.tune --data xrec.csv --algorithm bayesian --seed 42 --trials 40 --replicates 1 --workers 2
             --set loss.prediction=sampled_softmax W
 
-    rounded (validation HR@100 .1306; by hand, before, .1207). On test items, unmasked, mean of three seeds,
+    rounded (validation HR@100 .1306; by hand, before, .1207; a trial's features then included the interaction that it was
+    scored on, see docs/sweep.md). On test items, unmasked, mean of three seeds,
     `python -m tfdat.train --data xrec.csv --preset tuned --replicates 3 W`:
 
                        HR@50   HR@100  MRR x10

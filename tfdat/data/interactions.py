@@ -13,6 +13,11 @@ MISSING = -1
 """The category code of an item whose category is not known."""
 
 
+def data_label(name: str, synthetic: bool) -> str:
+    """How the head of a table or plot names a data set: a synthetic one is called so."""
+    return f"SYNTHETIC DATA: {name}" if synthetic else f"data: {name}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Interactions:
     """n interactions of U users with I items, in the order of the source.

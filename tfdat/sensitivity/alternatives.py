@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from tfdat.config import Config
+from tfdat.config.inert import COLUMNS, inert_change
 from tfdat.config.overrides import as_text, decision_fields, with_values
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATASET, dataset_decisions
@@ -14,6 +15,13 @@ from tfdat.errors import UserError, printable
 
 RECOMPUTED = ("evaluation.mask_seen", "evaluation.ties", "evaluation.mrr_cutoff")
 """Decisions that change what is made of the ranks and not the models: their effect follows from the stored ranks."""
+
+NOT_MEASURED: Mapping[str, str] = {
+    "training.distributed_losses": "each replicate is trained on one device, where both are the same",
+    "analysis.spread": "it changes which spread is printed, not the metrics",
+    "analysis.equivalence_margin": "it changes a verdict of the comparison, not the metrics",
+}
+"""Decisions that change something, but no metric of a run on one device."""
 
 How = Literal["train", "recompute", "not_applicable"]
 
@@ -83,7 +91,7 @@ def _selected(key: str, only: Sequence[str]) -> bool:
 def _alternative(
     key: str, value: Any, base: Any, number: int, config: Config, interactions: Interactions
 ) -> Alternative:
-    changed, reason = None, _inert(key, config, interactions)
+    changed, reason = None, _without_effect(key, value, config, interactions)
     if not reason:
         try:
             changed = with_values(config, {key: value})
@@ -101,47 +109,10 @@ def _of_the_data_set() -> Iterator[Alternative]:
             yield Alternative(key, metadata["number"], as_text(value), as_text(default), None, "not_applicable", reason)
 
 
-def _inert(key: str, config: Config, interactions: Interactions) -> str:
-    """Why no value of `key` can change the metrics of `config` on this data set; empty where it can."""
-    section, _, name = key.partition(".")
-    model, loss, training = config.model, config.loss, config.training
-    numeric = _numeric_features(config, interactions)
-    reasons = {
-        "positives.min_rating": interactions.rating is None and "the data have no ratings",
-        "sampling.duplicates": not config.sampling.replacement and "no user is drawn twice without replacement",
-        "negatives.popularity_power": config.negatives.distribution != "popularity"
-        and "read only when negatives.distribution=popularity",
-        "features.user_statistics": not numeric[0] and "no user statistics are among the features",
-        "features.numeric_transform": not any(numeric) and "there are no numeric features",
-        "model.numeric_dim": not any(numeric) and "there are no numeric features",
-        "model.numeric_layers": max(numeric) < 2 and "neither side has two numeric features",
-        "model.embedding_stddev": model.embedding_init != "normal" and "read only when model.embedding_init=normal",
-        "training.schedule_factor": training.schedule == "none" and "there is no schedule",
-        "training.schedule_patience": training.schedule == "none" and "there is no schedule",
-        "training.early_stopping_patience": training.early_stopping == "off" and "there is no early stopping",
-        "training.restore_best_weights": training.early_stopping == "off" and "there is no early stopping",
-        "training.validation_fraction": training.validation != "random_pairs"
-        and "read only when training.validation=random_pairs",
-        "training.distributed_losses": "each replicate is trained on one device, where both are the same",
-        "analysis.spread": "it changes which spread is printed, not the metrics",
-        "analysis.equivalence_margin": "it changes a verdict of the comparison, not the metrics",
-    }
-    if section == "loss" and name.startswith("mimic_") and not config.uses_mimic:
-        return "no mimic loss is on"
-    if name in ("lambda_user", "lambda_item") and model.augmentation == "none":
-        return "there are no augmentation vectors"
-    if name.startswith("alignment_") or name == "lambda_alignment":
-        if interactions.item_category is None or "category" not in config.features.item:
-            return "the data have no categories, so there is no alignment loss"
-        if name != "lambda_alignment" and loss.lambda_alignment == 0:
-            return "the alignment loss is off"
-    return reasons.get(key) or ""
-
-
-def _numeric_features(config: Config, interactions: Interactions) -> tuple[int, int]:
-    """How many numeric features users and items have."""
-    user, item = _features(config, interactions)
-    return len(set(user) - {"id"}), len(set(item) & {"price"})
+def _without_effect(key: str, value: Any, config: Config, interactions: Interactions) -> str:
+    """Why `value` for `key` cannot change the metrics of `config` on this data set; empty where it can."""
+    absent = [name for name in COLUMNS if getattr(interactions, name) is None]
+    return inert_change(config, key, value, absent) or NOT_MEASURED.get(key, "")
 
 
 def _features(config: Config, interactions: Interactions) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
 
+from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
 from tfdat.statistics.published import METRICS
 
@@ -119,8 +120,7 @@ class Data(_Part):
     @property
     def label(self) -> str:
         """The line that heads every table and plot."""
-        synthetic = "synthetic" in self.name if self.synthetic is None else self.synthetic
-        return f"{'SYNTHETIC DATA' if synthetic else 'data'}: {self.name}"
+        return data_label(self.name, "synthetic" in self.name if self.synthetic is None else self.synthetic)
 
 
 class Sensitivity(_Part):

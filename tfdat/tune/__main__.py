@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import shlex
 from collections.abc import Sequence
 
 from tfdat.cli import (
@@ -103,12 +103,12 @@ def main(argv: Sequence[str]) -> int:
     out = arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}")
     for note in sweep.notes:
         print(f"note: {printable(note)}", flush=True)
-    command = [sys.executable, "-m", "tfdat.tune", *argv]
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
-        trials = run_sweep(sweep, budget, out, arguments.workers, command)
+        trials = run_sweep(sweep, budget, out, arguments.workers)
     if trials:
-        print(f"\n{table(trials, arguments.objective, space, _SHOWN)}\n")
-        print(f"{out / 'best.json'} holds the best trial's settings: `--preset {out / 'best.json'}` uses them.")
+        print(f"\n{table(trials, sweep.head, space, _SHOWN)}\n")
+        best = shlex.quote(str(out / "best.json"))
+        print(f"{out / 'best.json'} holds the best trial's settings: `--preset {best}` uses them.")
     return 0
 
 

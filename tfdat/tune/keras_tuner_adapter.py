@@ -12,7 +12,6 @@ import io
 import json
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,16 +25,13 @@ from keras_tuner.src import config  # isort: skip
 from keras_tuner.src.engine import conditions, stateful  # isort: skip
 
 from tfdat.errors import UserError
-from tfdat.evaluation.ranking import NonFiniteScoresError
-from tfdat.frameworks.contract import DivergedError
 from tfdat.harness.atomic_files import replacing
+from tfdat.tune.scoring import Outcome
 
 PROJECT = "keras_tuner"
 """The folder of a sweep in which KerasTuner keeps its state."""
 
 _FAILURE = "tfdat/failure"
-_OF_THE_VALUES = (DivergedError, NonFiniteScoresError, UserError)
-"""What a trial's values can lead to; any other exception is a fault of ours."""
 
 # `Parent.to_proto` prints the first value of every condition that it sends to another process, a line left from
 # debugging; a `print` of the module's own shadows the built-in one there and nowhere else.
@@ -103,11 +99,11 @@ class Tuner(base_tuner.BaseTuner):  # type: ignore[misc]
 
     Args:
       oracle: one of KerasTuner's with `OracleAdditions`.
-      score: turns a trial's values into its metrics, the objective among them.
+      score: turns a trial's values into an outcome, with the objective among its metrics.
       folder: of the sweep.
     """
 
-    def __init__(self, oracle: Any, score: Callable[[Mapping[str, Any]], dict[str, float]], folder: Path) -> None:
+    def __init__(self, oracle: Any, score: Callable[[Mapping[str, Any]], Outcome], folder: Path) -> None:
         self._score = score
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(oracle, directory=str(folder), project_name=PROJECT)
@@ -118,15 +114,13 @@ class Tuner(base_tuner.BaseTuner):  # type: ignore[misc]
         """Does nothing: KerasTuner reads the oracle's state only where a tuner of this name has saved one before."""
 
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
-        """Trains and scores one trial; whatever that raises makes it a failed trial, not the end of the sweep."""
-        try:
-            return self._score(trial.hyperparameters.values)
-        except Exception as error:
-            if not isinstance(error, _OF_THE_VALUES):
-                traceback.print_exc()
-            # A trial's values travel between processes, its `message` does not.
-            trial.hyperparameters.values[_FAILURE] = f"{type(error).__name__}: {error}"
-            raise errors.FailedTrialError from error
+        """Trains and scores one trial."""
+        outcome = self._score(trial.hyperparameters.values)
+        if outcome.failure:
+            # A trial's values travel between machines, its `message` does not.
+            trial.hyperparameters.values[_FAILURE] = outcome.failure
+            raise errors.FailedTrialError
+        return dict(outcome.metrics)
 
     def pre_create_trial(self) -> None:
         """Takes a breath, since a worker with nothing to do asks for work without pause."""

@@ -1,4 +1,4 @@
-"""The slice plot of a sweep: the score against every dimension, one panel each."""
+"""The plot of a sweep: the score against every dimension, one panel each."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfdat.harness.atomic_files import replacing
+from tfdat.statistics.text import metric_label, plain
 from tfdat.tune.space import Dimension, Options, Space
-from tfdat.tune.trials import Trial
+from tfdat.tune.trials import Head, Trial
 
 _COLUMNS = 4
 _PANEL = (3.0, 2.4)
 _POINT, _BEST = "#4477AA", "#CC3311"
 
 
-def write_slices(path: Path, trials: Sequence[Trial], objective: str, space: Space) -> None:
+def write_plot(path: Path, trials: Sequence[Trial], head: Head, space: Space) -> None:
     """Writes the plot as SVG: sound trials only, the best one marked."""
     scored = [trial for trial in trials if trial.status == "sound"]
     rows = max(1, math.ceil(len(space) / _COLUMNS))
     # Without a fixed salt the identifiers in an SVG differ from run to run.
-    with matplotlib.rc_context({"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    ):
         figure = Figure(figsize=(_COLUMNS * _PANEL[0], rows * _PANEL[1]), layout="constrained")
         axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).ravel()
         for panel, dimension in zip(axes, space, strict=False):
@@ -35,8 +38,9 @@ def write_slices(path: Path, trials: Sequence[Trial], objective: str, space: Spa
         for panel in axes[len(space) :]:
             panel.set_axis_off()
         for panel in axes[::_COLUMNS]:
-            panel.set_ylabel(objective)
-        figure.suptitle(f"{len(scored)} trials: {objective} on validation items against each dimension; best in red")
+            panel.set_ylabel(metric_label(head.objective))
+        what = f"{metric_label(head.objective)} on validation items against each dimension; best in red"
+        figure.suptitle(f"{plain(head.label)}\n{len(scored)} trials: {what}")
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     with replacing(path) as file:

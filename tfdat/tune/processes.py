@@ -1,33 +1,36 @@
-"""Several processes, or machines, on one sweep: KerasTuner's chief hands out trials, workers run them.
+"""Several processes, or several machines, on one sweep.
 
-A process finds its part in three environment variables, which are KerasTuner's: `KERASTUNER_TUNER_ID` (`chief`, or any
-other name for a worker), `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT`. Without them it does everything itself.
+Processes of this machine are the harness's pool: the sweep asks KerasTuner for a trial's values and hands them to a
+worker. Machines share a sweep by KerasTuner's own means, a chief that hands out trials over the network; each finds its
+part in KerasTuner's environment variables `KERASTUNER_TUNER_ID` (`chief`, or any other name for a worker),
+`KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import itertools
 import os
-import socket
-import subprocess
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+from tfdat.config import Config
+from tfdat.data.columns import load_cached, temporary_folder
+from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError
+from tfdat.frameworks.contract import OnEpoch
 from tfdat.harness.devices import environments
+from tfdat.harness.pool import Event, run_source
+from tfdat.harness.process_workers import ProcessWorkers
+from tfdat.harness.run import shared_columns
+from tfdat.harness.worker import Perform, Setup
 from tfdat.tune.keras_tuner_adapter import leave_out
+from tfdat.tune.scoring import Outcome, Scorer, score_trial
+from tfdat.tune.space import Space
 
-ATTEMPTS = 2
-"""A trial whose process dies is tried once more."""
-
-_LOOPBACK = "127.0.0.1"
 _NAMES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-
-_PARENT = "TFDAT_SWEEP_PARENT"
-"""The process that started a local worker, which must not outlive it: KerasTuner would wait an hour for its chief."""
 
 Role = Literal["alone", "chief", "worker"]
 
@@ -46,111 +49,95 @@ def role() -> Role:
     return "chief" if "chief" in os.environ[_NAMES[0]] else "worker"
 
 
-def end_with_parent() -> None:
-    """Ends this process when the one that started it as a local worker is gone."""
-    parent = os.environ.get(_PARENT)
-    if parent is not None:
-        threading.Thread(target=_watch, args=(int(parent),), daemon=True, name="parent").start()
+@dataclasses.dataclass(frozen=True)
+class TrialTask:
+    """A trial for a worker: its number and the values of its dimensions."""
+
+    trial_id: str
+    values: Mapping[str, Any] = dataclasses.field(compare=False)
+
+    def __str__(self) -> str:
+        return f"trial {int(self.trial_id)}"
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+class TrialSource:
+    """Hands the pool the trials of a search; see `tfdat.harness.pool.TaskSource`."""
+
+    def __init__(self, oracle: Any) -> None:
+        self._oracle = oracle
+        self._names = (f"task-{number}" for number in itertools.count())
+
+    def take(self) -> TrialTask | None:
+        """The next trial; None where there is none now, or no more."""
+        # KerasTuner gives a tuner the trial that it already has: each trial is that of a tuner of its own.
+        trial = self._oracle.create_trial(next(self._names))
+        if trial.status != "RUNNING":
+            return None
+        return TrialTask(trial.trial_id, dict(trial.hyperparameters.values))
+
+    def finished(self, task: TrialTask, result: Outcome) -> None:
+        """Tells the search what came of a trial."""
+        trial = self._oracle.trials[task.trial_id]
+        if result.failure:
+            leave_out(self._oracle, trial, result.failure)
+            return
+        self._oracle.update_trial(task.trial_id, dict(result.metrics))
+        trial.status = "COMPLETED"
+        self._oracle.end_trial(trial)
+
+    def left_out(self, task: TrialTask, reason: str) -> None:
+        """Tells the search of a trial that ended its process as often as it was tried."""
+        leave_out(self._oracle, self._oracle.trials[task.trial_id], reason)
 
 
-def run_locally(make_chief: Callable[[], Any], command: Sequence[str], workers: int) -> None:
-    """Runs a search with a chief in this process and `workers` others on this machine.
+@dataclasses.dataclass(frozen=True)
+class TrialSetup:
+    """Prepares a worker of a sweep.
 
-    A worker that dies is started anew and takes up its trial; a trial that kills its worker twice is left out.
+    Attributes:
+      columns: the data set, for `load_cached`.
+      base, space, objective, replicates, seed: see `tfdat.tune.sweep.Sweep`.
+    """
+
+    columns: Path
+    base: Config
+    space: Space
+    objective: str
+    replicates: int
+    seed: int
+
+    def __call__(self) -> Perform:
+        scorer = self.scorer()
+
+        def perform(task: TrialTask, _: OnEpoch) -> Outcome:
+            return score_trial(scorer, self.base, self.space, self.objective, task.values)
+
+        return perform
+
+    def scorer(self) -> Callable[[Config], dict[str, float]]:
+        """What scores the configurations of the trials."""
+        return Scorer(load_cached(self.columns), self.replicates, self.seed)
+
+
+def run_on_this_machine(oracle: Any, interactions: Interactions, workers: int, setup: Callable[[Path], Setup]) -> None:
+    """Runs a search on `workers` processes.
+
+    A trial whose process dies is tried once more in another, and then left out.
 
     Args:
-      make_chief: makes the tuner; is called with the environment of the chief.
-      command: starts a worker, apart from its environment.
+      oracle: see `tfdat.tune.search.make_oracle`.
+      interactions: the data set.
       workers: their number.
+      setup: makes the setup of a worker from the folder of the data set's columns.
 
     Raises:
-      UserError: no worker could start.
+      OSError: the state of the search cannot be written.
     """
-    address = {_NAMES[1]: _LOOPBACK, _NAMES[2]: str(_free_port())}
-    with _environment({**address, _NAMES[0]: "chief"}):
-        tuner = make_chief()
-        chief = threading.Thread(target=tuner.search, daemon=True, name="chief")
-        chief.start()
-        team = _Team(command, address, workers)
-        try:
-            team.supervise(tuner.oracle, chief)
-        finally:
-            team.stop()
+    with temporary_folder() as scratch:
+        columns = shared_columns(interactions, scratch)
+        run_source(TrialSource(oracle), ProcessWorkers(setup(columns), environments(workers)), _say_retries)
 
 
-class _Team:
-    """The worker processes."""
-
-    def __init__(self, command: Sequence[str], address: Mapping[str, str], workers: int) -> None:
-        self._command = command
-        self._environments = {
-            f"worker-{number}": {
-                **os.environ,
-                **address,
-                **extra,
-                _NAMES[0]: f"worker-{number}",
-                _PARENT: str(os.getpid()),
-            }
-            for number, extra in enumerate(environments(workers))
-        }
-        self._deaths: Counter[str] = Counter()
-        self._running = {name: self._start(name) for name in self._environments}
-
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        # A session of its own keeps Ctrl-C from it, which is for this process to handle.
-        return subprocess.Popen(
-            self._command, env=self._environments[name], stdin=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def supervise(self, oracle: Any, chief: threading.Thread) -> None:
-        while self._running:
-            time.sleep(0.2)
-            if not chief.is_alive() and oracle.ongoing_trials:
-                raise UserError("The chief process of the sweep stopped before its workers; start the command again.")
-            for name, process in list(self._running.items()):
-                code = process.poll()
-                if code == 0:
-                    del self._running[name]
-                elif code is not None:
-                    self._replace(name, code, oracle)
-
-    def _replace(self, name: str, code: int, oracle: Any) -> None:
-        trial = oracle.ongoing_trials.get(name)
-        if trial is None:
-            raise UserError(f"A worker of the sweep ended with exit code {code} before it had a trial; see above.")
-        self._deaths[trial.trial_id] += 1
-        if self._deaths[trial.trial_id] >= ATTEMPTS:
-            leave_out(oracle, trial, f"its process ended twice, at last with exit code {code}")
-        self._running[name] = self._start(name)
-
-    def stop(self) -> None:
-        for process in self._running.values():
-            process.kill()
-        for process in self._running.values():
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _say_retries(event: Event) -> None:
+    if event.kind == "retry":
+        print(f"{event.task} is tried once more: {event.reason}", file=sys.stderr, flush=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
+import time
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfdat.config import Config
@@ -11,10 +15,52 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate, without_test
 from tfdat.data.seeds import Randomness
 from tfdat.errors import UserError
+from tfdat.evaluation.ranking import NonFiniteScoresError
+from tfdat.frameworks.contract import DivergedError
 from tfdat.frameworks.keras_fit import train
 from tfdat.harness.record import variant_record
+from tfdat.tune.space import Space, trial_config
 
 VARIANT = "dat"
+
+_OF_THE_VALUES = (DivergedError, NonFiniteScoresError, UserError)
+"""What the values of a trial can lead to; any other exception is a fault of ours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a trial: its metrics, or why it failed."""
+
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    failure: str = ""
+
+
+def score_trial(
+    score: Callable[[Config], dict[str, float]], base: Config, space: Space, objective: str, values: Mapping[str, Any]
+) -> Outcome:
+    """Trains and scores one trial; whatever that raises makes it a failed trial, not the end of the sweep.
+
+    A trial with a collapsed replicate scores 0: equal scores are no skill, and it must never be the best.
+
+    Args:
+      score: a `Scorer`.
+      base: the configuration that the values are set in.
+      space: what is searched.
+      objective: the metric to maximise.
+      values: by dimension.
+
+    Returns:
+      The metrics of `score` and the `seconds` that it took, or the reason.
+    """
+    started = time.monotonic()
+    try:
+        metrics = score(trial_config(base, space, values))
+    except Exception as error:
+        if not isinstance(error, _OF_THE_VALUES):
+            traceback.print_exc()
+        return Outcome(failure=f"{type(error).__name__}: {error}")
+    collapsed = {objective: 0.0} if metrics["collapsed"] else {}
+    return Outcome({**metrics, **collapsed, "seconds": time.monotonic() - started})
 
 
 class Scorer:

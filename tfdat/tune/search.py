@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tfdat.backend import tf  # noqa: F401  (TensorFlow must be set up before KerasTuner imports it)
 
 import keras_tuner  # isort: skip
 
-from tfdat.config import Config
-from tfdat.config.overrides import with_values
 from tfdat.tune.keras_tuner_adapter import OracleAdditions
-from tfdat.tune.space import Algorithm, Space, declare, settings_of
-
-EPOCHS = "tuner/epochs"
-"""The value by which Hyperband gives a trial its number of epochs."""
+from tfdat.tune.space import Algorithm, Space, declare
 
 _NEVER = 2**31
 _SEEDS = 2**31 - 1
@@ -61,11 +55,3 @@ def make_oracle(algorithm: Algorithm, objective: str, trials: int, epochs: int, 
     oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=_NEVER, **common)
     oracle.max_trials = trials  # its constructor takes no number of trials
     return oracle
-
-
-def trial_config(base: Config, space: Space, values: Mapping[str, Any]) -> Config:
-    """The configuration of a trial; Hyperband's number of epochs overrules the base's."""
-    settings = settings_of(space, values)
-    if EPOCHS in values:
-        settings["training.epochs"] = int(values[EPOCHS])
-    return with_values(base, settings)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from tfdat.config import Config
-from tfdat.config.overrides import get
+from tfdat.config.overrides import get, with_values
 
 Algorithm = Literal["random", "hyperband", "bayesian"]
 
@@ -265,6 +265,18 @@ def settings_of(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
         if dimension.name in values:
             settings.update(dimension.settings(values[dimension.name]))
     return settings
+
+
+EPOCHS = "tuner/epochs"
+"""The value by which KerasTuner's Hyperband gives a trial its number of epochs."""
+
+
+def trial_config(base: Config, space: Space, values: Mapping[str, Any]) -> Config:
+    """The configuration of a trial; Hyperband's number of epochs overrules the base's."""
+    settings = settings_of(space, values)
+    if EPOCHS in values:
+        settings["training.epochs"] = int(values[EPOCHS])
+    return with_values(base, settings)
 
 
 def describe(space: Space) -> str:

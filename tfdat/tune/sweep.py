@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError
 from tfdat.harness.atomic_files import read_json, write_json
 from tfdat.tune.keras_tuner_adapter import Tuner, failure
-from tfdat.tune.plot import write_slices
-from tfdat.tune.processes import end_with_parent, role, run_locally
-from tfdat.tune.scoring import Scorer
-from tfdat.tune.search import EPOCHS, make_oracle, trial_config
-from tfdat.tune.space import Algorithm, Space, describe
-from tfdat.tune.trials import Trial, best, ranked, write_best, write_record
+from tfdat.tune.plot import write_plot
+from tfdat.tune.processes import TrialSetup, role, run_on_this_machine
+from tfdat.tune.scoring import Scorer, score_trial
+from tfdat.tune.search import make_oracle
+from tfdat.tune.space import EPOCHS, Algorithm, Space, describe, trial_config
+from tfdat.tune.trials import Head, Trial, best, ranked, write_best, write_record
 
 DIGITS = 6
 """Significant digits of a recorded metric: KerasTuner sends float32 between processes."""
@@ -61,6 +62,11 @@ class Sweep:
     seed: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def head(self) -> Head:
+        """What its records say before the trials."""
+        return Head(self.data.name, self.data.synthetic, self.objective, self.notes)
+
     def to_json(self) -> dict[str, Any]:
         """The content of `sweep_settings.json`."""
         return {
@@ -83,15 +89,14 @@ class Budget:
     hours: float | None = None
 
 
-def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, command: Sequence[str] = ()) -> list[Trial]:
+def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1) -> list[Trial]:
     """Runs or resumes a sweep and writes its record.
 
     Args:
       sweep: what to do.
       budget: for how long.
       folder: of the sweep.
-      workers: processes on this machine.
-      command: starts another process on the same sweep; read when `workers` is above 1.
+      workers: processes on this machine; one is this process itself.
 
     Returns:
       The trials, best first; none for a worker of a shared sweep, whose chief has them.
@@ -104,15 +109,9 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, comm
     part = role()
     oracle = _oracle(sweep, budget)
 
-    def score(values: Mapping[str, Any]) -> dict[str, float]:
-        return timed(scorer, trial_config(sweep.base, sweep.space, values), sweep.objective)
-
-    def tuner() -> Tuner:
-        return Tuner(oracle, score, folder)
-
+    score = functools.partial(score_trial, scorer, sweep.base, sweep.space, sweep.objective)
     if part == "worker":
-        end_with_parent()
-        tuner().search(verbose=0)
+        Tuner(oracle, score, folder).search(verbose=0)
         return []
     scorer.replicate(sweep.base, 0)  # refuses data that cannot fit before anything starts
     with _claimed(folder, sweep):
@@ -120,30 +119,23 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1, comm
         oracle.deadline = math.inf if budget.hours is None else time.monotonic() + 3600 * budget.hours
         oracle.on_trial = _Progress(oracle, budget, sweep.objective, workers)
         try:
+            tuner = Tuner(oracle, score, folder)
             if part == "alone" and workers > 1:
-                run_locally(tuner, command, workers)
+                run_on_this_machine(oracle, sweep.data, workers, functools.partial(_setup, sweep))
             else:
-                tuner().search(verbose=0)
+                tuner.search(verbose=0)
         finally:
             found = trials_of(oracle, sweep)
-            write_record(folder, found, sweep.objective, sweep.space, sweep.notes)
-            write_slices(folder / "sweep.svg", found, sweep.objective, sweep.space)
+            write_record(folder, found, sweep.head, sweep.space)
+            write_plot(folder / "sweep.svg", found, sweep.head, sweep.space)
         winner = best(found)
         config = trial_config(sweep.base, sweep.space, oracle.trials[_key(oracle, winner)].hyperparameters.values)
-        write_best(folder, winner, sweep.objective, sweep.base, config)
+        write_best(folder, winner, sweep.head, sweep.base, config)
         return ranked(found)
 
 
-def timed(score: Callable[[Config], dict[str, float]], config: Config, objective: str) -> dict[str, float]:
-    """The scores of a configuration, and the `seconds` they took.
-
-    A trial with a collapsed replicate scores 0: equal scores are no skill, and it must never be the best.
-    """
-    started = time.monotonic()
-    metrics = score(config)
-    if metrics["collapsed"]:
-        metrics = {**metrics, objective: 0.0}
-    return {**metrics, "seconds": time.monotonic() - started}
+def _setup(sweep: Sweep, columns: Path) -> TrialSetup:
+    return TrialSetup(columns, sweep.base, sweep.space, sweep.objective, sweep.replicates, sweep.seed)
 
 
 def trials_of(oracle: Any, sweep: Sweep) -> list[Trial]:

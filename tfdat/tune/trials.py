@@ -17,7 +17,8 @@ from typing import Any, Literal
 from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, to_dict
-from tfdat.errors import UserError
+from tfdat.data.interactions import data_label
+from tfdat.errors import UserError, printable
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.tune.space import Space
 
@@ -74,15 +75,42 @@ def best(trials: Sequence[Trial]) -> Trial:
     )
 
 
-def write_record(
-    folder: Path, trials: Sequence[Trial], objective: str, space: Space, notes: Sequence[str] = ()
-) -> None:
-    """Writes `sweep.json`, `trials.csv` and `trials.txt`; `notes` stand in the first."""
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """What a record of trials says before them.
+
+    Attributes:
+      data: name of the data set.
+      synthetic: whether it was generated.
+      objective: what was maximised.
+      notes: what was changed or dropped on the way, one sentence each.
+    """
+
+    data: str
+    synthetic: bool
+    objective: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The data set's name as every table and plot shows it."""
+        return data_label(self.data, self.synthetic)
+
+    def to_json(self) -> dict[str, Any]:
+        """The first fields of `sweep.json` and `best.json`."""
+        return {
+            "data": {"name": self.data, "synthetic": self.synthetic},
+            "objective": self.objective,
+            "notes": list(self.notes),
+        }
+
+
+def write_record(folder: Path, trials: Sequence[Trial], head: Head, space: Space) -> None:
+    """Writes `sweep.json`, `trials.csv` and `trials.txt`."""
     ordered = ranked(trials)
     content = {
         "schema_version": SCHEMA_VERSION,
-        "objective": objective,
-        "notes": list(notes),
+        **head.to_json(),
         "trials": [
             {
                 "number": trial.number,
@@ -96,17 +124,17 @@ def write_record(
         ],
     }
     write_json(folder / "sweep.json", content)
-    _write_text(folder / "trials.csv", _csv(ordered, space))
-    _write_text(folder / "trials.txt", table(ordered, objective, space) + "\n")
+    _write_text(folder / "trials.csv", _csv(ordered, head, space))
+    _write_text(folder / "trials.txt", table(ordered, head, space) + "\n")
 
 
-def write_best(folder: Path, trial: Trial, objective: str, base: Config, config: Config) -> None:
+def write_best(folder: Path, trial: Trial, head: Head, base: Config, config: Config) -> None:
     """Writes `best.json`, which `--preset` accepts: the configuration of `trial` and what it differs in from `base`."""
     write_json(
         folder / "best.json",
         {
             "tfdat_version": __version__,
-            "objective": objective,
+            **head.to_json(),
             "score": trial.score,
             "trial": trial.number,
             "values": dict(trial.values),
@@ -116,8 +144,8 @@ def write_best(folder: Path, trial: Trial, objective: str, base: Config, config:
     )
 
 
-def table(trials: Sequence[Trial], objective: str, space: Space, most: int | None = None) -> str:
-    """The trials in their order, one a line, with the values of all dimensions."""
+def table(trials: Sequence[Trial], head: Head, space: Space, most: int | None = None) -> str:
+    """The trials in their order, one per line, with the values of all dimensions."""
     names = _columns(trials, space)
     shown = trials if most is None else trials[:most]
     rows = [["trial", *METRICS, "epoch", "min", *names]]
@@ -127,7 +155,8 @@ def table(trials: Sequence[Trial], objective: str, space: Space, most: int | Non
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     left = len(trials) - len(shown)
     lines += [f"... and {left} more"] if left else []
-    return "\n".join([f"mean over replicates, on validation items; sorted by {objective}", *lines])
+    first = f"{head.label}; mean over replicates, on validation items; sorted by {head.objective}"
+    return printable("\n".join([first, *lines]))
 
 
 def _outcome(trial: Trial) -> list[str]:
@@ -137,17 +166,18 @@ def _outcome(trial: Trial) -> list[str]:
     return [*(f"{trial.metrics[name]:.4f}" for name in METRICS), f"{trial.metrics['best_epoch']:.0f}", minutes]
 
 
-def _csv(trials: Sequence[Trial], space: Space) -> str:
+def _csv(trials: Sequence[Trial], head: Head, space: Space) -> str:
     metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
     names = _columns(trials, space)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "status", "score", *metrics, "seconds", *names, "reason"])
+    writer.writerow(["trial", "status", "score", *metrics, "seconds", *names, "reason", "data"])
     for trial in trials:
         found = [trial.metrics.get(name, "") for name in metrics]
         values = [trial.values.get(name, "") for name in names]
         score = "" if trial.score is None else trial.score
-        writer.writerow([trial.number, trial.status, score, *found, f"{trial.seconds:.1f}", *values, trial.reason])
+        start = [trial.number, trial.status, score, *found, f"{trial.seconds:.1f}"]
+        writer.writerow([*start, *values, trial.reason, head.label])
     return text.getvalue()
 
 
