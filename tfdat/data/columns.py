@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.data.interactions import MISSING, Interactions
+from tfdat.errors import UserError
 
 _ARRAYS = (
     "user",
@@ -194,7 +195,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
         raise
 
 
-class UnusableCopyError(ValueError):
+class UnusableCopyError(UserError):
     """A columnar copy that is damaged, or of another version: it is a cache, to be made anew."""
 
 

@@ -24,7 +24,7 @@ from tfdat.data.formats.recognition import layout_of, recognise_text
 from tfdat.data.formats.typed import typed
 from tfdat.data.interactions import MISSING, Interactions
 from tfdat.data.options import ReadOptions
-from tfdat.errors import UserError
+from tfdat.errors import UserError, printable
 
 SUFFIXES = (".csv", ".tsv", ".inter", ".dat", ".data", ".jsonl", ".json", ".parquet")
 
@@ -95,7 +95,7 @@ def read_with_account(path: Path, options: ReadOptions | None = None) -> tuple[I
     source = Source(
         name=shown(Path(path.name)),
         fingerprint=_fingerprint([path, *([items] if items else [])], options),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=_once(notes),
     )
     return _assembled(frame, source), Account(table.read, len(frame), dropped)
 
@@ -106,8 +106,13 @@ def from_texts(frame: pl.DataFrame, source: Source, shown_as: str) -> Interactio
     lost = [f"{rows:,} rows dropped: {reason}." for reason, rows in result.dropped.items()]
     if not len(result.frame):
         raise UserError(f"{shown_as} holds no usable row. {' '.join(lost)}")
-    notes = tuple(dict.fromkeys([*source.notes, *lost, *result.notes]))
+    notes = _once([*source.notes, *lost, *result.notes])
     return _assembled(result.frame, dataclasses.replace(source, notes=notes))
+
+
+def _once(notes: list[str]) -> tuple[str, ...]:
+    """Each note once, on one line, with what a terminal would act on escaped."""
+    return tuple(dict.fromkeys(" ".join(printable(note).split()) for note in notes))
 
 
 def _recognised(path: Path, options: ReadOptions) -> tuple[Sample, Layout, Callable[[Layout], Table]]:

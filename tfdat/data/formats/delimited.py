@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tfdat.data.formats.layout import Table, shown
-from tfdat.data.formats.quotes import numeric_positions, quoted_rows
+from tfdat.data.formats.quotes import fields_of, numeric_positions, quoted_rows
 from tfdat.data.formats.text import kind, lines_of
 from tfdat.errors import UserError
 
@@ -65,7 +65,7 @@ class _Splitter:
         self.blank = 0
         self.first: dict[str, int] = {}
         self.count: dict[str, int] = {}
-        self.example = (0, 0)
+        self.example: tuple[int, int] | None = None  # line and number of fields of a row that is too long
 
     def split(self, text: str, more: bool) -> str:
         """Reads whole lines; returns those at the end that may belong to a row that goes on."""
@@ -99,6 +99,9 @@ class _Splitter:
         self.read += len(frame)
         for index in found.stray:
             self._count("stray", index)
+        for index in found.long:
+            self._count("long", index)
+            self.example = self.example or (self.line + index, len(fields_of(plain[index], self.cut.separator)))
         for index in found.broken:
             self._count("broken", index)
         parts = [self._literal(frame.filter(~pl.col("quoted")))]
@@ -120,7 +123,7 @@ class _Splitter:
             for index in longer["at"].to_list():
                 self._count("long", index)
             if len(longer):
-                self.example = self.example if self.example[1] else (self.first["long"], longer["fields"][0])
+                self.example = self.example or (self.line + longer["at"][0], longer["fields"][0])
                 frame = frame.filter(~pl.col("at").is_in(longer["at"].implode()))
         for index in frame.filter(pl.col("fields") < width)["at"].to_list():
             self._count("short", index)
@@ -156,11 +159,12 @@ class _Splitter:
           UserError: no row is as long as the header.
         """
         long = self.count.get("long", 0)
-        if long and long == self.read:
+        if self.example and long == self.read:
             line, fields = self.example
             raise UserError(
                 f"{shown(path)} cannot be read as {kind(path)}: line {line:,} has {fields} fields, the header "
-                f"{self.cut.width}. Is {self.cut.separator!r} the separator (--separator), and not part of a field?"
+                f"{self.cut.width}. Is {self.cut.separator!r} the separator (--separator), and not part of a field? "
+                "Has the first column no name in the header?"
             )
         schema = dict.fromkeys(self.columns, pl.String)
         frame = pl.concat(self.frames) if self.frames else pl.DataFrame(schema=schema)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from tfdat.errors import printable
+
 Row = Sequence[str]
 
 COMPRESSED = (".gz", ".zst", ".zip", ".bz2", ".xz")
@@ -101,5 +103,5 @@ def bare(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """`path` for people: a name that is not UTF-8 is escaped."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """`path` for people: what is not UTF-8 and what a terminal would act on is escaped."""
+    return printable(str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

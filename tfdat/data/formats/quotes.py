@@ -20,13 +20,15 @@ class Quoted:
       rows: index of the (first) line, and its fields.
       consumed: indexes of the lines that continue a row.
       stray: indexes of rows with a quote that was taken as a character.
-      broken: indexes of lines that are no row.
+      long: indexes of lines with too many fields.
+      broken: indexes of lines with a quote that does not close.
       rest: index of a line whose row may go on behind the last line, else None.
     """
 
     rows: list[tuple[int, list[str]]] = dataclasses.field(default_factory=list)
     consumed: set[int] = dataclasses.field(default_factory=set)
     stray: list[int] = dataclasses.field(default_factory=list)
+    long: list[int] = dataclasses.field(default_factory=list)
     broken: list[int] = dataclasses.field(default_factory=list)
     rest: int | None = None
 
@@ -102,6 +104,8 @@ def _read(
         found.stray.append(index)
     elif fields is not None and len(fields) < width:
         found.rows.append((index, fields))
+    elif fields is not None:
+        found.long.append(index)
     else:
         found.broken.append(index)
 
