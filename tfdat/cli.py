@@ -17,6 +17,7 @@ from typing import Any
 from tfdat import __version__
 from tfdat.data.interactions import Interactions
 from tfdat.data.options import add_read_options, read_options
+from tfdat.errors import UserError
 from tfdat.presets import DEFAULT_DATA, PRESETS
 
 USAGE_ERROR = 2
@@ -62,6 +63,15 @@ def seed(text: str) -> int:
 def names(text: str) -> tuple[str, ...]:
     """A comma-separated argument."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`K/N` as (K, N)."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise UserError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {text!r}.")
+    return part, parts
 
 
 def _integer(text: str) -> int | None:

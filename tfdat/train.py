@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from tfdat.cli import (
     default_folder,
     load_data,
     names,
+    parse_shard,
     positive,
     resumable,
     run_command,
@@ -230,15 +230,6 @@ def decisions_text() -> str:
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         lines.append(f"{field.key}={default}\n    {field.metadata['reason']} [paper: {field.metadata['paper']}]")
     return "\n".join(lines)
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """`K/N` as (K, N)."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= part <= parts:
-        raise ValueError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {text!r}.")
-    return part, parts
 
 
 def _warnings(has_categories: bool, config: Config) -> list[str]:
