@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfdat.config import Config
-from tfdat.config.overrides import apply_assignments, differences, from_dict, with_values
+from tfdat.config.overrides import apply_assignments, as_text, differences, from_dict, get, with_values
+from tfdat.errors import UserError, shortened
 
 DEFAULT_DATA = "amazon_books/synthetic"
 
@@ -16,6 +18,16 @@ SMALL_DATA_SETTINGS: Mapping[str, Sequence[str]] = {
     DEFAULT_DATA: ("sampling.user_fraction=1.0", "sampling.interactions=none"),
 }
 """Settings that the small synthetic set needs, since 3.5 % of its users are too few; printed, and --set goes before."""
+
+OWN_DATA_SETTINGS: Sequence[str] = (
+    "sampling.user_fraction=1.0",
+    "sampling.replacement=false",
+    "sampling.interactions=none",
+)
+"""Settings for data that are not Amazon Books, of which the paper's draw would leave out most, or 37 % of the users, or
+everything; printed, and --set goes before."""
+
+AMAZON_BOOKS = "amazon_books/"
 
 
 def cornelisse2024() -> Config:
@@ -123,7 +135,7 @@ def preset(name: str) -> Config:
     """The preset `name`, or the configuration in a JSON file of that path (`best.json` of a sweep, `config.json`).
 
     Raises:
-      ValueError: no such preset or file, or a file that holds no configuration.
+      UserError: no such preset or file, or a file that holds no configuration.
     """
     if name in PRESETS:
         return PRESETS[name]()
@@ -131,16 +143,30 @@ def preset(name: str) -> Config:
         return _from_file(Path(name))
     near = difflib.get_close_matches(name, PRESETS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"Unknown preset {name!r}.{hint} Known: {', '.join(PRESETS)}, or the path of a .json file.")
+    raise UserError(
+        f"Unknown preset {shortened(name)}.{hint} Known: {', '.join(PRESETS)}, or the path of a .json file."
+    )
 
 
 def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration of a run, and a sentence on each setting that the data set changes."""
-    chosen = preset(preset_name)
-    small = SMALL_DATA_SETTINGS.get(data, ())
-    adapted = apply_assignments(chosen, small)
+    """The configuration of a run, and a sentence on each setting that the data set changes.
+
+    The data set changes settings that are the paper's; others were chosen by whoever wrote the preset.
+
+    Raises:
+      UserError: no such preset, or an assignment that cannot be made.
+    """
+    chosen, papers = preset(preset_name), Config()
+    reason, wanted = f"{data} is small", SMALL_DATA_SETTINGS.get(data, ())
+    if not data.startswith(AMAZON_BOOKS):
+        reason, wanted = f"{shlex.quote(data)} is taken whole", OWN_DATA_SETTINGS
+    own = {
+        key for key, _ in (assignment.split("=", 1) for assignment in wanted) if get(chosen, key) == get(papers, key)
+    }
+    given = {assignment.partition("=")[0].strip() for assignment in assignments}
+    adapted = apply_assignments(chosen, [text for text in wanted if text.partition("=")[0] in own - given])
     changed = [
-        f"{data} is small, so {key} is {after} instead of {before}"
+        f"{reason}, so {key} is {as_text(after)} instead of {as_text(before)} (--set {key}=... goes before)"
         for key, (before, after) in differences(chosen, adapted).items()
     ]
     return apply_assignments(adapted, assignments), changed
@@ -148,12 +174,12 @@ def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Co
 
 def _from_file(path: Path) -> Config:
     if not path.is_file():
-        raise ValueError(f"There is no preset file {path}.")
+        raise UserError(f"There is no preset file {path}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from None
+        raise UserError(f"{path} is not JSON: {error}.") from None
     settings = content.get("config", content) if isinstance(content, Mapping) else None
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{path} should hold an object of settings, or one under 'config'.")
+        raise UserError(f"{path} should hold an object of settings, or one under 'config'.")
     return from_dict(settings)

@@ -17,10 +17,13 @@ from tfdat.cli import (
     add_data_options,
     add_options,
     add_version,
+    command_line,
     default_folder,
     load_data,
     names,
     positive,
+    print_data,
+    replicate_notes,
     resumable,
     run_command,
 )
@@ -29,7 +32,7 @@ from tfdat.config.overrides import decision_fields, differences
 from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
-from tfdat.errors import UserError
+from tfdat.errors import UserError, shortened
 from tfdat.evaluation.baselines import BASELINES, check_baselines
 from tfdat.frameworks import TRAINERS, framework
 from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
@@ -121,29 +124,26 @@ def main(argv: Sequence[str]) -> int:
         devices=arguments.devices,
         engine=arguments.engine,
         progress=arguments.progress,
+        command=command_line("tfdat.train", argv),
     )
     interactions = load_data(arguments)
     settings = RunSettings(
         arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
     )
+    notes = [
+        *changed,
+        *([choice] if choice else []),
+        *_warnings(interactions.item_category is not None, config),
+        *replicate_notes(config, plan.replicates),
+    ]
     if arguments.export_replicates:
+        print_data(interactions, notes)
         return write_replicate_files(interactions, settings, plan, arguments.export_replicates)
     out = arguments.out or default_out(arguments, config)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
     )
-    print(
-        f"data {interactions.name}: {len(interactions):,} interactions of {interactions.num_users:,} users "
-        f"with {interactions.num_items:,} items, {len(interactions.category_names)} categories"
-    )
-    for note in (
-        *interactions.notes,
-        *changed,
-        *([choice] if choice else []),
-        *_warnings(interactions.item_category is not None, config),
-    ):
-        print(f"note: {note}")
-    sys.stdout.flush()
+    print_data(interactions, notes)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         outcome = run(interactions, settings, plan, out)
     return report_outcome(outcome, plan, out)
@@ -203,7 +203,7 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
     else:
         print()
         print(results_table(stored.parse(outcome.results)))
-        print(f"\n{out / 'results.json'} holds every value; `python -m tfdat.report {out}` draws the report.")
+        print(f"\n{out / 'results.json'} holds every value; `{command_line('tfdat.report', [out])}` draws the report.")
     if outcome.failed:
         print(f"{len(outcome.failed)} tasks failed twice and were left out:", file=sys.stderr)
         for task, reason in outcome.failed.items():
@@ -237,7 +237,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= part <= parts:
-        raise ValueError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {text!r}.")
+        raise UserError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {shortened(text)}.")
     return part, parts
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
+from tfdat.errors import UserError, shortened
 
 _NO_CAL = {"loss.lambda_alignment": 0.0}
 _NO_AMM = {"model.augmentation": "none"}
@@ -23,8 +24,8 @@ def apply_variant(config: Config, variant: str) -> Config:
     """`config` without what the variant leaves out.
 
     Raises:
-      ValueError: an unknown variant.
+      UserError: an unknown variant.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"Unknown variant {variant!r}. Known: {', '.join(VARIANTS)}.")
+        raise UserError(f"Unknown variant {shortened(variant)}. Known: {', '.join(VARIANTS)}.")
     return with_values(config, VARIANTS[variant])

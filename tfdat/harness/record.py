@@ -14,6 +14,9 @@ from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors, select_rows
 from tfdat.frameworks.contract import TrainedModel
 
+SCHEMA_VERSION = 1
+"""Of every JSON file in a run directory."""
+
 COLLAPSED_SPREAD = 1e-3
 """A model whose users' scores (cosines) have a smaller mean standard deviation than this ranks noise."""
 
@@ -39,7 +42,12 @@ class ReplicateRecord:
 def baseline_record(ranked: RankedReplicate, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
     """The record of a baseline."""
     return ReplicateRecord(
-        {"method": name, **_measured(ranked, replicate, config), "counts": replicate.counts},
+        {
+            "schema_version": SCHEMA_VERSION,
+            "method": name,
+            **_measured(ranked, replicate, config),
+            "counts": replicate.counts,
+        },
         _rank_arrays(ranked, replicate),
     )
 
@@ -103,6 +111,7 @@ def _measured(ranked: RankedReplicate, replicate: Replicate, config: Config) -> 
         for ranks in (ranked.full, ranked.masked)
     )
     return {
+        "schema_version": SCHEMA_VERSION,
         "replicate": randomness.replicate,
         "seed": randomness.seed,
         "metrics": masked if evaluation.mask_seen else full,

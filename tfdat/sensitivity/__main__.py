@@ -14,9 +14,12 @@ from tfdat.cli import (
     add_data_options,
     add_options,
     add_version,
+    command_line,
     default_folder,
     load_data,
     names,
+    print_data,
+    replicate_notes,
     resumable,
     run_command,
 )
@@ -75,15 +78,14 @@ def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     arguments = make_parser().parse_args(argv)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
-    plan = _plan(arguments)
+    plan = _plan(arguments, argv)
     interactions = load_data(arguments)
     found = switches(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
         return 0
-    notes = [*changed, *_warnings(interactions, config, plan)]
-    for note in notes:
-        print(f"note: {note}")
+    notes = [*changed, *_warnings(interactions, config, plan), *replicate_notes(config, plan.replicates)]
+    print_data(interactions, notes)
     out = arguments.out or _default_out(arguments)
     trained = sum(switch.how == "train" for switch in found)
     tasks = (trained + 1) * plan.replicates * len(plan.variants)
@@ -115,7 +117,7 @@ def report_switches(
     _write_text(out / "sensitivity.csv", csv_text(content))
     _write_text(out / "sensitivity.svg", draw(base, made, plan.variants[0]))
     print(f"\n{analysis.table(base, made, plan.variants)}\n")
-    print(f"{out / 'sensitivity.json'} holds every value; `python -m tfdat.report {out}` shows it.")
+    print(f"{out / 'sensitivity.json'} holds every value; `{command_line('tfdat.report', [out])}` shows it.")
     return 0
 
 
@@ -142,9 +144,16 @@ def csv_text(content: dict[str, object]) -> str:
     return text.getvalue()
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def _plan(arguments: argparse.Namespace, argv: Sequence[str]) -> Plan:
     variants = check_variants(arguments.variants)
-    return Plan(variants, (), arguments.replicates, workers=arguments.workers, progress=arguments.progress)
+    return Plan(
+        variants,
+        (),
+        arguments.replicates,
+        workers=arguments.workers,
+        progress=arguments.progress,
+        command=command_line("tfdat.sensitivity", argv),
+    )
 
 
 def _warnings(interactions: Interactions, config: Config, plan: Plan) -> list[str]:

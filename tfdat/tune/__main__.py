@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from tfdat.cli import (
     default_folder,
     load_data,
     positive,
+    print_data,
     resumable,
     run_command,
 )
@@ -98,14 +100,14 @@ def main(argv: Sequence[str]) -> int:
         Budget(arguments.trials, arguments.hours),
         arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}"),
     )
-    for note in changed:
-        print(f"note: {note}", flush=True)
+    print_data(interactions, changed)
     command = [sys.executable, "-m", "tfdat.tune", *argv]
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers, command)
     if trials:
         print(f"\n{table(trials, arguments.objective, space, _SHOWN)}\n")
-        print(f"{out / 'best.json'} holds the best trial's settings: `--preset {out / 'best.json'}` uses them.")
+        quoted = shlex.quote(str(out / "best.json"))
+        print(f"{out / 'best.json'} holds the best trial's settings: `--preset {quoted}` uses them.")
     return 0
 
 
