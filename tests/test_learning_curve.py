@@ -317,7 +317,7 @@ def test_a_model_that_is_missing_at_some_fractions_keeps_its_curve(tmp_path):
 
 
 def test_decisions_that_contradict_a_study_are_refused():
-    with pytest.raises(UserError, match="set analysis.pairing=paired"):
+    with pytest.raises(UserError, match=r"set analysis\.pairing=paired"):
         study.nested(with_values(Config(), {"analysis.pairing": "independent"}), 0.5, 10)
     assert study.nested(Config(), 0.5, 10).sampling.design == "nested"
     one, other = (with_values(Config(), {"training.epochs": n}) for n in (3, 4))

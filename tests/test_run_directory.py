@@ -14,9 +14,10 @@ from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.harness.atomic_files import read_json, remove_leftovers, replacing, write_arrays, write_json
 from tfdat.harness.devices import choose_strategy, cluster_position, environments, gpus, writes_results
-from tfdat.harness.directory import RunDirectory, RunSettings, describe
+from tfdat.harness.directory import Extent, RunDirectory, RunSettings, describe
 from tfdat.harness.merge import merge
 from tfdat.harness.record import ReplicateRecord, collapse_reasons
+from tfdat.harness.stored_record import RANKS
 
 CONFIG = with_values(Config(), SMALL_SETTINGS)
 SETTINGS = RunSettings("cornelisse2024", 42, "tensorflow", describe(small_interactions()), CONFIG)
@@ -24,14 +25,29 @@ SETTINGS = RunSettings("cornelisse2024", 42, "tensorflow", describe(small_intera
 
 def record(number, value=0.5, **more):
     metrics = {"hr@50": value, "hr@100": value, "mrr_x10": value}
-    fields = {"replicate": number, "seed": 42, "metrics": metrics, "metrics_masked": metrics, "candidates": 80}
-    return ReplicateRecord({**fields, "test_users": 9, "counts": {"users": 9}, **more}, {"optimistic": np.arange(3)})
+    fields = {"method": "mostpop", "replicate": number, "seed": 42, "candidates": 80, "test_users": 9}
+    blocks = {"metrics": metrics, "metrics_masked": metrics, "metrics_unmasked": metrics, "counts": {"users": 9}}
+    ranks = np.arange(1, 10)
+    arrays = dict.fromkeys((*RANKS, "test_popularity"), ranks)
+    return ReplicateRecord({**fields, **blocks, **more}, arrays)
 
 
 def variant_record(number, collapsed=False):
-    history = {"loss": [1.0, 0.5], "skipped_categories": [1.0, 0.0]}
-    reasons = ["scores differ by 0"] if collapsed else []
-    return record(number, method="dat", history=history, epochs=2, collapsed=collapsed, collapse_reasons=reasons)
+    made = record(
+        number,
+        method="dat",
+        history={"loss": [1.0, 0.5], "skipped_categories": [1.0, 0.0]},
+        epochs=2,
+        best_epoch=2,
+        collapsed=collapsed,
+        collapse_reasons=["scores differ by 0"] if collapsed else [],
+        score_spread=0.1,
+        dead_users=0.0,
+        dead_items=0.0,
+    )
+    matrices = np.ones((3, 4, 4), np.float32)
+    own = {"recommended_popularity": np.ones((2, 2), int), "covariance_before": matrices, "covariance_after": matrices}
+    return ReplicateRecord(made.fields, made.arrays | own)
 
 
 def write_half(path):
@@ -98,7 +114,7 @@ def test_merging_shards(tmp_path):
         directory.claim(SETTINGS)
         for number in range(shard, 4, 2):
             directory.write("dat", number, variant_record(number, collapsed=number == 2))
-            directory.write("mostpop", number, record(number, value=0.1 * number, method="mostpop"))
+            directory.write("mostpop", number, record(number, value=0.1 * number))
     results, missing = merge([tmp_path / "part0", tmp_path / "part1"], tmp_path / "whole")
     assert missing == []
     assert results["variants"]["dat"]["collapsed"] == 1
@@ -109,6 +125,34 @@ def test_merging_shards(tmp_path):
     assert json.loads((tmp_path / "whole" / "results.json").read_text()) == results
     (tmp_path / "part1" / "replicates" / "dat" / "001.json").unlink()
     assert merge([tmp_path / "part0", tmp_path / "part1"], tmp_path / "again")[1] == ["dat 001"]
+
+
+def test_merging_says_what_is_missing_everywhere(tmp_path):
+    """The last replicate, and a whole variant, that no shard has."""
+    extent = Extent(4, ("dat", "dat-no-cal", "mostpop"))
+    for shard in (0, 1):
+        directory = RunDirectory(tmp_path / f"part{shard}")
+        directory.claim(SETTINGS, extent)
+        for number in (shard, shard + 2)[: 2 - shard]:
+            directory.write("dat", number, variant_record(number))
+            directory.write("mostpop", number, record(number))
+    results, missing = merge([tmp_path / "part0", tmp_path / "part1"], tmp_path / "whole")
+    assert missing == ["dat 003", *(f"dat-no-cal {number:03d}" for number in range(4)), "mostpop 003"]
+    assert results["variants"]["dat"]["replicates"] == 3
+    assert RunDirectory(tmp_path / "whole").extent() == extent
+
+
+def test_the_extent_of_a_run_is_the_most_that_was_asked_for(tmp_path):
+    directory = RunDirectory(tmp_path)
+    for replicates, methods in ((2, ("dat", "mostpop")), (5, ("dat", "mostpop")), (3, ("two-tower", "mostpop"))):
+        directory.claim(SETTINGS, Extent(replicates, methods))
+    assert directory.extent() == Extent(5, ("dat", "mostpop", "two-tower"))
+    content = json.loads((tmp_path / "config.json").read_text())
+    for name in ("replicates", "methods"):  # as runs wrote it before
+        del content[name]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert directory.settings() == SETTINGS
+    assert directory.extent() == Extent()
 
 
 def test_merging_different_runs_is_refused(tmp_path):

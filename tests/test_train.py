@@ -190,7 +190,7 @@ def test_a_wrong_argument_is_one_line(arguments, message, capsys, monkeypatch, t
 
 def test_data_too_small_for_the_window_say_what_to_change(csv, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_command(main, ["--data", str(csv)]) == 2
+    assert run_command(main, ["--data", str(csv), "--set", "sampling.interactions=58000,65000"]) == 2
     error = capsys.readouterr().err
     assert "never 58,000 to 65,000" in error
     assert "sampling.interactions=none" in error

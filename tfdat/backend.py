@@ -13,10 +13,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from tfdat.errors import UserError
+
 _FIX = (
     "set the environment variable TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, "
     "or import tfdat.backend before tensorflow and keras"
 )
+
+
+class WrongKerasError(UserError, ImportError):
+    """TensorFlow was imported before tfdat, and runs with Keras 3."""
 
 
 @contextlib.contextmanager
@@ -51,7 +57,7 @@ with _native_chatter_held_back():
     if os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "true", "True") or not tf.keras.Model.__module__.startswith(
         "tf_keras."
     ):
-        raise ImportError(f"tfdat needs Keras 2 (tf_keras), but TensorFlow runs with Keras 3: {_FIX}.")
+        raise WrongKerasError(f"tfdat needs Keras 2 (tf_keras), but TensorFlow runs with Keras 3: {_FIX}.")
     import tensorflow_recommenders as tfrs
     import tf_keras as keras
 

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import hashlib
+import io
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfdat import __version__
+from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.options import add_read_options, read_options
-from tfdat.errors import UserError
+from tfdat.errors import UserError, printable, shortened
 from tfdat.presets import DEFAULT_DATA, PRESETS
 
 USAGE_ERROR = 2
+FAULT = 70
+"""Exit code for a fault of ours; `EX_SOFTWARE` of sysexits.h."""
+
 INTERRUPTED = 130
 MAX_SEED = 2**32 - 1
+
+_FAULT_TEXT = f"This is a fault of tfdat {__version__}. Please send its maintainers the command and all of the above."
+
+_ENCODABLE = "tfdat.encodable"
+_PLAIN = {"±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "−": "-", "█": "#"}
 
 _MAX_NAME = 120
 """Most bytes of a default run directory's name before it is cut; file systems take 255."""
@@ -36,19 +49,23 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage above it."""
+    """A parser whose errors are one line, without the usage above it; it has `--debug`, which `run_command` reads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument("--debug", action="store_true", help="show where in the code an error came from")
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raises instead of printing usage."""
         text = re.sub(r"^argument (--\S+): should", r"\1 should", message)
-        raise ValueError(f"{text} (see {self.prog} --help)")
+        raise UserError(f"{text} (see {self.prog} --help)")
 
 
 def positive(text: str) -> int:
     """An argument that counts something."""
     value = _integer(text)
     if value is None or value < 1:
-        raise argparse.ArgumentTypeError(f"should be a positive integer. Received: {text}.")
+        raise argparse.ArgumentTypeError(f"should be a positive integer. Received: {shortened(text)}.")
     return value
 
 
@@ -56,7 +73,7 @@ def seed(text: str) -> int:
     """The argument of `--seed`."""
     value = _integer(text)
     if value is None or not 0 <= value <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"should be an integer from 0 to {MAX_SEED}. Received: {text}.")
+        raise argparse.ArgumentTypeError(f"should be an integer from 0 to {MAX_SEED}. Received: {shortened(text)}.")
     return value
 
 
@@ -70,7 +87,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= part <= parts:
-        raise UserError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {text!r}.")
+        raise UserError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {shortened(text)}.")
     return part, parts
 
 
@@ -143,6 +160,34 @@ def add_version(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--version", action="version", version=f"tfdat {__version__}")
 
 
+def command_line(module: str, arguments: Sequence[str | Path]) -> str:
+    """`python -m <module> <arguments>` as a shell takes it."""
+    return shlex.join(["python", "-m", module, *map(str, arguments)])
+
+
+def print_data(interactions: Interactions, notes: Sequence[str]) -> None:
+    """Prints what a command works on: the data's size, SYNTHETIC where they are, and what there is to note."""
+    label = " (SYNTHETIC)" if interactions.synthetic else ""
+    print(
+        f"data {printable(interactions.name)}{label}: {len(interactions):,} interactions of "
+        f"{interactions.num_users:,} users with {interactions.num_items:,} items, "
+        f"{len(interactions.category_names)} categories"
+    )
+    for note in (*interactions.notes, *notes):
+        print(f"note: {printable(note)}")
+    sys.stdout.flush()
+
+
+def replicate_notes(config: Config, replicates: int) -> list[str]:
+    """What is to be known about the spread over replicates."""
+    sampling = config.sampling
+    if replicates > 1 and sampling.user_fraction == 1 and not sampling.replacement and sampling.interactions is None:
+        return [
+            "all replicates hold the same users: they differ by seed only, and so does what is said of their spread"
+        ]
+    return []
+
+
 def default_folder(parent: str, *parts: object) -> Path:
     """`parent/<parts joined by _>`, with only letters, digits, dots and dashes, and not too long for a file system."""
     plain = [re.sub(r"[^\w.-]+", "-", str(part)).strip("-.") for part in parts]
@@ -180,22 +225,50 @@ def resumable(saved: str) -> Iterator[None]:
 
 
 def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
-    """Calls `main` and turns an error that a user can cause into one line on stderr and exit code 2."""
+    """Calls `main` with the arguments of a command line and returns its exit code.
+
+    A user's mistake, a file of theirs that fails, or Ctrl-C is one line on stderr; any other exception is a fault of
+    ours and keeps its traceback. `--debug`, or `TFDAT_DEBUG=1` in the environment, shows that of mistakes too.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODABLE)
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        return main(sys.argv[1:] if argv is None else argv)
+        return main(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except InterruptedRunError as interrupted:
-        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
+    except KeyboardInterrupt as interrupted:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems send it to the group, and then again
+        print(f"\nInterrupted. {interrupted}".rstrip(), file=sys.stderr)
         return INTERRUPTED
-    except (ValueError, ImportError) as error:
-        return _fail(str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror}" if error.strerror else str(error))
+    except (UserError, OSError) as error:
+        if "--debug" in arguments or os.environ.get("TFDAT_DEBUG", "0") not in ("", "0"):
+            traceback.print_exc()
+        print(f"error: {' '.join(printable(_message(error)).split())}", file=sys.stderr)
+        return USAGE_ERROR
+    except Exception:
+        traceback.print_exc()
+        print(_FAULT_TEXT, file=sys.stderr)
+        return FAULT
 
 
-def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return USAGE_ERROR
+def _message(error: UserError | OSError) -> str:
+    if isinstance(error, UserError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def _encodable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Writes what an output cannot encode in plain letters."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = "".join(
+        _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode()
+        for character in error.object[error.start : error.end]
+    )
+    return text, error.end
+
+
+codecs.register_error(_ENCODABLE, _encodable)

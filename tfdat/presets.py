@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfdat.config import Config
-from tfdat.config.overrides import apply_assignments, differences, from_dict, with_values
+from tfdat.config.overrides import apply_assignments, as_text, differences, from_dict, get, with_values
 from tfdat.errors import UserError, shortened
 
 DEFAULT_DATA = "amazon_books/synthetic"
@@ -17,6 +18,16 @@ SMALL_DATA_SETTINGS: Mapping[str, Sequence[str]] = {
     DEFAULT_DATA: ("sampling.user_fraction=1.0", "sampling.interactions=none"),
 }
 """Settings that the small synthetic set needs, since 3.5 % of its users are too few; printed, and --set goes before."""
+
+OWN_DATA_SETTINGS: Sequence[str] = (
+    "sampling.user_fraction=1.0",
+    "sampling.replacement=false",
+    "sampling.interactions=none",
+)
+"""Settings for data that are not Amazon Books, of which the paper's draw would leave out most, or 37 % of the users, or
+everything; printed, and --set goes before."""
+
+AMAZON_BOOKS = "amazon_books/"
 
 
 def cornelisse2024() -> Config:
@@ -76,8 +87,8 @@ def tuned() -> Config:
         python -m tfdat.tune --data xrec.csv --algorithm bayesian --seed 42 --trials 40 --replicates 1 --workers 2
             --set loss.prediction=sampled_softmax W
 
-    rounded (validation HR@100 .1306; by hand, before, .1207; a trial's features then included the interaction that it was
-    scored on, see docs/sweep.md). On test items, unmasked, mean of three seeds,
+    rounded (validation HR@100 .1306; by hand, before, .1207; a trial's features then included the interaction that it
+    was scored on, see docs/sweep.md). On test items, unmasked, mean of three seeds,
     `python -m tfdat.train --data xrec.csv --preset tuned --replicates 3 W`:
 
                        HR@50   HR@100  MRR x10
@@ -139,12 +150,24 @@ def preset(name: str) -> Config:
 
 
 def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration of a run, and a sentence on each setting that the data set changes."""
-    chosen = preset(preset_name)
-    small = SMALL_DATA_SETTINGS.get(data, ())
-    adapted = apply_assignments(chosen, small)
+    """The configuration of a run, and a sentence on each setting that the data set changes.
+
+    The data set changes settings that are the paper's; others were chosen by whoever wrote the preset.
+
+    Raises:
+      UserError: no such preset, or an assignment that cannot be made.
+    """
+    chosen, papers = preset(preset_name), Config()
+    reason, wanted = f"{data} is small", SMALL_DATA_SETTINGS.get(data, ())
+    if not data.startswith(AMAZON_BOOKS):
+        reason, wanted = f"{shlex.quote(data)} is taken whole", OWN_DATA_SETTINGS
+    own = {
+        key for key, _ in (assignment.split("=", 1) for assignment in wanted) if get(chosen, key) == get(papers, key)
+    }
+    given = {assignment.partition("=")[0].strip() for assignment in assignments}
+    adapted = apply_assignments(chosen, [text for text in wanted if text.partition("=")[0] in own - given])
     changed = [
-        f"{data} is small, so {key} is {after} instead of {before}"
+        f"{reason}, so {key} is {as_text(after)} instead of {as_text(before)} (--set {key}=... goes before)"
         for key, (before, after) in differences(chosen, adapted).items()
     ]
     return apply_assignments(adapted, assignments), changed

@@ -16,11 +16,14 @@ from tfdat.cli import (
     add_data_options,
     add_options,
     add_version,
+    command_line,
     default_folder,
     load_data,
     names,
     parse_shard,
     positive,
+    print_data,
+    replicate_notes,
     resumable,
     run_command,
 )
@@ -121,29 +124,26 @@ def main(argv: Sequence[str]) -> int:
         devices=arguments.devices,
         engine=arguments.engine,
         progress=arguments.progress,
+        command=command_line("tfdat.train", argv),
     )
     interactions = load_data(arguments)
     settings = RunSettings(
         arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
     )
+    notes = [
+        *changed,
+        *([choice] if choice else []),
+        *_warnings(interactions.item_category is not None, config),
+        *replicate_notes(config, plan.replicates),
+    ]
     if arguments.export_replicates:
+        print_data(interactions, notes)
         return write_replicate_files(interactions, settings, plan, arguments.export_replicates)
     out = arguments.out or default_out(arguments, config)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
     )
-    print(
-        f"data {interactions.name}: {len(interactions):,} interactions of {interactions.num_users:,} users "
-        f"with {interactions.num_items:,} items, {len(interactions.category_names)} categories"
-    )
-    for note in (
-        *interactions.notes,
-        *changed,
-        *([choice] if choice else []),
-        *_warnings(interactions.item_category is not None, config),
-    ):
-        print(f"note: {note}")
-    sys.stdout.flush()
+    print_data(interactions, notes)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         outcome = run(interactions, settings, plan, out)
     return report_outcome(outcome, plan, out)
@@ -203,7 +203,7 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
     else:
         print()
         print(results_table(stored.parse(outcome.results)))
-        print(f"\n{out / 'results.json'} holds every value; `python -m tfdat.report {out}` draws the report.")
+        print(f"\n{out / 'results.json'} holds every value; `{command_line('tfdat.report', [out])}` draws the report.")
     if outcome.failed:
         print(f"{len(outcome.failed)} tasks failed twice and were left out:", file=sys.stderr)
         for task, reason in outcome.failed.items():

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
-from tfdat.errors import MissingPackageError, UserError
+from tfdat.errors import MissingPackageError, UserError, shortened
 from tfdat.frameworks.contract import Trainer
 
 
@@ -77,5 +77,5 @@ def framework(name: str) -> Framework:
       UserError: there is none of that name.
     """
     if name not in TRAINERS:
-        raise UserError(f"Unknown framework {name!r}. Known: {', '.join(TRAINERS)}.")
+        raise UserError(f"Unknown framework {shortened(name)}. Known: {', '.join(TRAINERS)}.")
     return TRAINERS[name]

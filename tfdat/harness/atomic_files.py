@@ -14,6 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfdat.errors import UserError
+
 _TEMPORARY = ".tmp"
 
 
@@ -59,11 +61,24 @@ def is_running(process: int) -> bool:
     return True
 
 
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """`content` as indented JSON.
+
+    Raises:
+      ValueError: a number is NaN or infinite, which JSON has no word for.
+    """
+    return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes `content` as indented JSON; a NaN is an error, since JSON has none."""
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    """Writes `json_bytes(content)`."""
+    write_bytes(path, json_bytes(content))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes `content`."""
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -76,12 +91,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads an object.
 
     Raises:
-      ValueError: the file is not JSON or not an object.
+      UserError: the file is not JSON or not an object.
+      OSError: it cannot be read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from None
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}.") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} should hold a JSON object.")
+        raise UserError(f"{path} should hold a JSON object.")
     return content

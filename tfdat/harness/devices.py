@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from typing import Any, Literal
 
+from tfdat.errors import UserError, shortened
+
 Strategy = Literal["auto", "one", "mirrored", "multiworker"]
 STRATEGIES: tuple[Strategy, ...] = ("auto", "one", "mirrored", "multiworker")
 
@@ -93,7 +95,7 @@ def cluster_position() -> tuple[int, int]:
     """This process's number and the number of processes, from `TF_CONFIG`.
 
     Raises:
-      ValueError: the variable is absent or not what TensorFlow wants.
+      UserError: the variable is absent or not what TensorFlow wants.
     """
     text = os.environ.get("TF_CONFIG", "")
     try:
@@ -104,7 +106,9 @@ def cluster_position() -> tuple[int, int]:
             raise KeyError("task")
     except (ValueError, KeyError, TypeError):
         example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
-        raise ValueError(f"--strategy multiworker reads TF_CONFIG, such as {example}. Received: {text!r}.") from None
+        raise UserError(
+            f"--strategy multiworker reads TF_CONFIG, such as {example}. Received: {shortened(text)}."
+        ) from None
     return number, len(workers)
 
 
@@ -122,7 +126,7 @@ def make_strategy(strategy: Strategy, devices: int | None) -> Any:
         into as many logical devices.
 
     Raises:
-      ValueError: fewer devices than asked for.
+      UserError: fewer devices than asked for.
     """
     if strategy == "one":
         return None
@@ -133,7 +137,7 @@ def make_strategy(strategy: Strategy, devices: int | None) -> Any:
     found = tf.config.list_physical_devices("GPU")
     if found:
         if devices is not None and devices > len(found):
-            raise ValueError(f"--devices {devices}, but there are {len(found)} GPUs.")
+            raise UserError(f"--devices {devices}, but there are {len(found)} GPUs.")
         names = [f"GPU:{i}" for i in range(devices or len(found))]
     else:
         cpu = tf.config.list_physical_devices("CPU")[0]

@@ -6,8 +6,8 @@ import dataclasses
 import datetime
 import importlib.metadata
 import platform
-import shlex
-import sys
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,34 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import differences, from_dict, to_dict
 from tfdat.data.interactions import Interactions
-from tfdat.harness.atomic_files import read_json, remove_leftovers, write_arrays, write_json
+from tfdat.errors import UserError, shortened
+from tfdat.harness.atomic_files import (
+    json_bytes,
+    read_json,
+    remove_leftovers,
+    write_arrays,
+    write_bytes,
+    write_json,
+)
 from tfdat.harness.devices import cores, gpus
-from tfdat.harness.record import ReplicateRecord
+from tfdat.harness.record import SCHEMA_VERSION, Arrays, ReplicateRecord
+from tfdat.harness.stored_record import DamagedRecordError, read_arrays, read_fields
 
-SCHEMA_VERSION = 1
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much of a run is wanted: the most that was asked for in its directory.
+
+    Attributes:
+      replicates: their number; 0 where it is not known.
+      methods: variants and baselines.
+    """
+
+    replicates: int = 0
+    methods: tuple[str, ...] = ()
+
+    def __or__(self, other: Extent) -> Extent:
+        return Extent(max(self.replicates, other.replicates), tuple(dict.fromkeys((*self.methods, *other.methods))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +65,8 @@ class RunSettings:
     config: Config
     strategy: str = "one"
 
-    def to_json(self) -> dict[str, Any]:
-        """The content of `config.json`."""
+    def to_json(self, extent: Extent | None = None) -> dict[str, Any]:
+        """The content of `config.json`, with how much is wanted where it is a run's."""
         return {
             "schema_version": SCHEMA_VERSION,
             "tfdat_version": __version__,
@@ -51,6 +74,7 @@ class RunSettings:
             "seed": self.seed,
             "framework": self.framework,
             "strategy": self.strategy,
+            **({} if extent is None else dataclasses.asdict(extent)),
             "data": self.data,
             "config": to_dict(self.config),
         }
@@ -73,7 +97,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
     }
 
 
-def environment() -> dict[str, Any]:
+def environment(command: str = "") -> dict[str, Any]:
     """What a run is made on: the command, versions, machine. It says nothing about the numbers."""
     packages = (
         "numpy",
@@ -85,7 +109,7 @@ def environment() -> dict[str, Any]:
         "implicit",
     )
     return {
-        "command": shlex.join(["python", "-m", "tfdat.train", *sys.argv[1:]]),
+        "command": command,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": cores(),
@@ -124,6 +148,16 @@ class RunDirectory:
         """TensorBoard's folder for a replicate."""
         return self.root / "events" / method / f"{number:03d}"
 
+    def set_aside_damaged(self, method: str, number: int, seed: int) -> str:
+        """Renames a record that cannot be used, so that it is trained again; says which and why, or nothing."""
+        try:
+            self.read(method, number, seed)
+        except DamagedRecordError as error:
+            path = self.record_path(method, number)
+            path.replace(path.with_suffix(".json.damaged"))
+            return f"{error} It is trained again."
+        return ""
+
     def is_done(self, method: str, number: int) -> bool:
         """Whether the replicate is there in whole."""
         return self.record_path(method, number).is_file()
@@ -133,60 +167,148 @@ class RunDirectory:
         write_arrays(self.arrays_path(method, number), record.arrays)
         write_json(self.record_path(method, number), record.fields)
 
-    def read(self, method: str, number: int) -> dict[str, Any]:
-        """The record of a replicate."""
-        return read_json(self.record_path(method, number))
+    def read(self, method: str, number: int, seed: int | None = None) -> dict[str, Any]:
+        """The record of a replicate, checked together with its arrays.
+
+        Args:
+          method: a variant or baseline.
+          number: of the replicate.
+          seed: the seed that it is to have; None for that of `config.json`, if there is one.
+
+        Raises:
+          DamagedRecordError: the files are damaged, or of another run.
+        """
+        if seed is None and (settings := self.settings()) is not None:
+            seed = settings.seed
+        fields = read_fields(self.record_path(method, number), method, number, seed)
+        read_arrays(self.arrays_path(method, number), fields)
+        return fields
+
+    def read_arrays(self, method: str, number: int) -> Arrays:
+        """The arrays of a replicate.
+
+        Raises:
+          DamagedRecordError: as `read`.
+        """
+        fields = read_fields(self.record_path(method, number), method, number)
+        return read_arrays(self.arrays_path(method, number), fields)
+
+    def failure(self, method: str, number: int) -> str | None:
+        """Why a replicate was left out; None where it was not."""
+        path = self.failure_path(method, number)
+        return str(read_json(path).get("reason", "the reason is not known")) if path.is_file() else None
 
     def settings(self) -> RunSettings | None:
-        """What `config.json` says, or None in a fresh directory."""
-        path = self.root / "config.json"
-        if not path.is_file():
-            return None
-        content = read_json(path)
-        try:
-            return RunSettings(
-                content["preset"],
-                content["seed"],
-                content["framework"],
-                content["data"],
-                from_dict(content["config"]),
-                content["strategy"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a configuration that tfdat wrote: {error} is missing or wrong.") from None
+        """What `config.json` says, or None in a fresh directory.
 
-    def claim(self, settings: RunSettings) -> None:
+        Raises:
+          UserError: it is not a configuration that tfdat wrote.
+        """
+        return _settings(self.root / "config.json")
+
+    def extent(self) -> Extent:
+        """How much of the run is wanted."""
+        path = self.root / "config.json"
+        content = read_json(path) if path.is_file() else {}
+        replicates, methods = content.get("replicates", 0), content.get("methods", [])
+        if not isinstance(replicates, int) or not isinstance(methods, list) or not all(map(_is_plain, methods)):
+            raise UserError(f"{path} is damaged: `replicates` or `methods` is not what tfdat wrote.")
+        return Extent(replicates, tuple(methods))
+
+    def claim(self, settings: RunSettings, extent: Extent | None = None) -> None:
         """Starts or resumes a run here.
 
         Raises:
-          ValueError: the directory holds a run with other settings; the message names the fields that differ.
+          UserError: the directory holds a run with other settings; the message names the fields that differ.
           OSError: the directory cannot be written.
         """
         present = self.settings()
         different = [] if present is None else differing(present, settings)
         if different:
-            raise ValueError(
+            raise UserError(
                 f"{self.root} holds a run with other settings: {'; '.join(different)}. "
                 "Choose another --out, or give the same settings to resume it."
             )
+        before = self.extent()
+        after = before | extent if extent else before
+        content = json_bytes((present or settings).to_json(after))  # may refuse, so before anything is made
         self.root.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.root)
-        write_json(self.root / "environment.json", environment())
-        if present is None:
-            write_json(self.root / "config.json", settings.to_json())
+        if present is None or after != before:
+            write_bytes(self.root / "config.json", content)
+
+    def note_environment(self, command: str) -> None:
+        """Adds a command that trains something here to `environment.json`: `command` is the last, `commands` are all.
+
+        A damaged file is replaced: it says nothing about the numbers.
+        """
+        now = environment(command)
+        commands = [*self.commands(), {name: now[name] for name in ("command", "started")}]
+        write_json(self.root / "environment.json", {**now, "commands": commands})
+
+    def add_commands(self, commands: Sequence[Mapping[str, str]]) -> None:
+        """Adds commands that were noted elsewhere: what they trained was copied here."""
+        known = self.commands()
+        new = [call for call in commands if call not in known]
+        if new:
+            together = sorted([*known, *new], key=lambda call: call["started"])
+            write_json(
+                self.root / "environment.json",
+                {**environment(), "command": together[-1]["command"], "commands": together},
+            )
+
+    def commands(self) -> list[dict[str, str]]:
+        """The commands that trained something here, as `{"command": ..., "started": ...}`, the oldest first."""
+        try:
+            content = read_json(self.root / "environment.json")
+        except (UserError, FileNotFoundError):
+            return []
+        found = content.get("commands", [content])
+        names = ("command", "started")
+        return [
+            {name: call[name] for name in names}
+            for call in (found if isinstance(found, list) else [])
+            if isinstance(call, dict) and all(isinstance(call.get(name), str) for name in names)
+        ]
+
+
+def _is_plain(name: object) -> bool:
+    """Whether a method's name is one path component."""
+    return isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is not None
+
+
+def _settings(path: Path) -> RunSettings | None:
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    if content.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise UserError(f"{path} is of another version: schema {shortened(content['schema_version'])}.")
+    wanted = {"preset": str, "seed": int, "framework": str, "strategy": str, "data": dict, "config": dict}
+    for name, kind in wanted.items():
+        if type(content.get(name)) is not kind:
+            raise UserError(f"{path} is not a configuration that tfdat wrote: `{name}` is missing or wrong.")
+    if not all(isinstance(content["data"].get(name), str) for name in ("name", "fingerprint")):
+        raise UserError(f"{path} is not a configuration that tfdat wrote: `data` has no name or fingerprint.")
+    try:
+        config = from_dict(content["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a configuration that tfdat wrote: {error}") from None
+    return RunSettings(
+        content["preset"], content["seed"], content["framework"], content["data"], config, content["strategy"]
+    )
 
 
 def differing(present: RunSettings, wanted: RunSettings) -> list[str]:
     """In what two runs differ, one phrase each; empty when their replicates may stand together."""
     different = [
-        f"{name} is {getattr(present, name)!r} there and {getattr(wanted, name)!r} here"
+        f"{name} is {shortened(getattr(present, name))} there and {shortened(getattr(wanted, name))} here"
         for name in ("preset", "seed", "framework", "strategy")
         if getattr(present, name) != getattr(wanted, name)
     ]
     if present.data.get("fingerprint") != wanted.data["fingerprint"]:
         different.append(f"data is {present.data.get('name')} there and {wanted.data['name']} here")
     different += [
-        f"{key} is {there!r} there and {here!r} here"
+        f"{key} is {shortened(there)} there and {shortened(here)} here"
         for key, (there, here) in differences(present.config, wanted.config).items()
     ]
     return different

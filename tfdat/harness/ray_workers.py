@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable
 from typing import Any
 
+from tfdat.errors import MissingPackageError
 from tfdat.harness.devices import worker_environment
 from tfdat.harness.worker import Answer, Setup, Worker
 
@@ -18,14 +19,14 @@ class RayWorkers:
       count: actors; None for one per GPU of the cluster, or one per core where there are none.
 
     Raises:
-      ImportError: Ray is not installed.
+      MissingPackageError: Ray is not installed.
     """
 
     def __init__(self, setup: Setup, count: int | None) -> None:
         try:
             import ray
         except ImportError:
-            raise ImportError("--engine ray needs Ray: pip install 'tfdat[ray]'.") from None
+            raise MissingPackageError.of("Ray", "ray") from None
         self._ray, self._setup = ray, setup
         ray.init(
             address=os.environ.get("RAY_ADDRESS"),

@@ -17,6 +17,9 @@ from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
 from tfdat.evaluation.sets import EvaluationSet, by_protocol
 from tfdat.frameworks.contract import TrainedModel
 
+SCHEMA_VERSION = 1
+"""Of every JSON file in a run directory."""
+
 COLLAPSED_SPREAD = 1e-3
 """A model whose users' scores (cosines) have a smaller mean standard deviation than this ranks noise."""
 
@@ -130,7 +133,11 @@ def _ranked(rank: Ranker, replicate: Replicate, config: Config) -> _Ranked:
     sets, chosen = by_protocol(replicate), config.evaluation.protocol
     ranked = {name: rank(test) for name, test in sets.items()}
     randomness = replicate.randomness
-    fields: dict[str, Any] = {"replicate": randomness.replicate, "seed": randomness.seed}
+    fields: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "replicate": randomness.replicate,
+        "seed": randomness.seed,
+    }
     arrays: Arrays = {}
     for name in sorted(sets, key=lambda name: name != chosen):
         measured = _measured(ranked[name], replicate, config, name, len(sets[name]))

@@ -12,7 +12,8 @@ from tfdat.config.variants import VARIANTS
 from tfdat.evaluation.baselines import chance
 from tfdat.frameworks import framework
 from tfdat.harness.atomic_files import write_json
-from tfdat.harness.directory import SCHEMA_VERSION, RunDirectory, RunSettings
+from tfdat.harness.directory import RunDirectory, RunSettings
+from tfdat.harness.record import SCHEMA_VERSION
 from tfdat.statistics.summary import summarize
 
 
@@ -22,10 +23,12 @@ def collect(
     """The content of `results.json` for what is done among `methods` and `numbers`.
 
     Raises:
-      ValueError: no replicate of a method is done, or a record cannot be read.
+      DamagedRecordError: a record cannot be used; `tfdat.harness.run.run` trains it again.
     """
     records = {
-        method: [directory.read(method, number) for number in numbers if directory.is_done(method, number)]
+        method: [
+            directory.read(method, number, settings.seed) for number in numbers if directory.is_done(method, number)
+        ]
         for method in methods
     }
     return {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,7 @@ from typing import Any, Literal
 from tfdat.config.variants import VARIANTS
 from tfdat.data.columns import cached_directory, load_cached, temporary_folder, write_columns
 from tfdat.data.interactions import Interactions
-from tfdat.errors import UserError
+from tfdat.errors import UserError, shortened
 from tfdat.frameworks.contract import OnEpoch
 from tfdat.harness.atomic_files import write_json
 from tfdat.harness.devices import (
@@ -22,7 +24,8 @@ from tfdat.harness.devices import (
     shared_environment,
     writes_results,
 )
-from tfdat.harness.directory import RunDirectory, RunSettings
+from tfdat.harness.directory import Extent, RunDirectory, RunSettings
+from tfdat.harness.lock import locked
 from tfdat.harness.pool import Workers, run_tasks
 from tfdat.harness.process_workers import ProcessWorkers
 from tfdat.harness.progress import Mode, Progress
@@ -49,6 +52,7 @@ class Plan:
       strategy, devices: see `tfdat.harness.devices.make_strategy`; `strategy` is not `auto` any more.
       engine: `processes` of this machine, or a `ray` cluster.
       progress: see `Progress`.
+      command: what was called, for `environment.json`.
     """
 
     variants: tuple[str, ...]
@@ -60,6 +64,12 @@ class Plan:
     devices: int | None = None
     engine: Engine = "processes"
     progress: Mode = "auto"
+    command: str = ""
+
+    @property
+    def extent(self) -> Extent:
+        """How much of a run this wants."""
+        return Extent(self.replicates, self.methods)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -92,7 +102,7 @@ def run(interactions: Interactions, settings: RunSettings, plan: Plan, root: Pat
     """Performs `plan` in the run directory `root`, resuming what is there.
 
     Raises:
-      ValueError: the data do not fit the decisions, or `root` holds a run with other settings.
+      UserError: the data do not fit the decisions; `root` holds a run with other settings, or another process fills it.
       OSError: `root` cannot be written.
     """
     directory = RunDirectory(root)
@@ -101,7 +111,7 @@ def run(interactions: Interactions, settings: RunSettings, plan: Plan, root: Pat
         # The first draw is made here, so that data that cannot fit are refused before anything starts.
         Experiment(interactions, settings.config, settings.seed).replicate(tasks[0].number)
     outcome = run_several(interactions, {"": (settings, directory)}, plan)[""]
-    if outcome.results is None and not tasks and writes_results(plan.strategy):
+    if outcome.results is None and not outcome.trained and writes_results(plan.strategy):
         return dataclasses.replace(outcome, results=summarize_run(directory, settings, plan))
     return outcome
 
@@ -121,16 +131,31 @@ def run_several(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str,
       or more baselines; `results` is None then.
 
     Raises:
-      ValueError: a directory holds a run with other settings.
+      UserError: a directory holds a run with other settings, or another process fills it.
       OSError: a directory cannot be written.
     """
     writes = writes_results(plan.strategy)
-    if writes:
-        for settings, directory in runs.values():
-            directory.claim(settings)
-    tasks = [task for name, (_, directory) in runs.items() for task in missing_tasks(directory, plan, name)]
-    failed = _perform_all(interactions, runs, plan, tasks)
-    return {name: _conclude(name, runs, plan, tasks, failed, writes) for name in runs}
+    with contextlib.ExitStack() as stack:
+        if writes:
+            for settings, directory in runs.values():
+                directory.claim(settings, plan.extent)
+                stack.enter_context(locked(directory.root, plan.shard))
+                _set_aside_damaged(settings, directory, plan)
+        tasks = [task for name, (_, directory) in runs.items() for task in missing_tasks(directory, plan, name)]
+        if writes:
+            for name in {task.run for task in tasks}:
+                runs[name][1].note_environment(plan.command)
+        failed = _perform_all(interactions, runs, plan, tasks)
+        return {name: _conclude(name, runs, plan, tasks, failed, writes) for name in runs}
+
+
+def _set_aside_damaged(settings: RunSettings, directory: RunDirectory, plan: Plan) -> None:
+    for number in plan.numbers:
+        for method in plan.methods:
+            if directory.is_done(method, number):
+                note = directory.set_aside_damaged(method, number, settings.seed)
+                if note:
+                    print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def _conclude(
@@ -246,5 +271,5 @@ def check_variants(names: Sequence[str]) -> tuple[str, ...]:
         raise UserError(f"--variants should name a model. Known: {', '.join(VARIANTS)}.")
     for name in names:
         if name not in VARIANTS:
-            raise UserError(f"Unknown variant {name!r}. Known: {', '.join(VARIANTS)}.")
+            raise UserError(f"Unknown variant {shortened(name)}. Known: {', '.join(VARIANTS)}.")
     return tuple(dict.fromkeys(names))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +12,12 @@ from tfdat.cli import (
     add_data_options,
     add_options,
     add_version,
+    command_line,
     default_folder,
     load_data,
     names,
+    print_data,
+    replicate_notes,
     resumable,
     run_command,
 )
@@ -77,15 +79,14 @@ def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     arguments = make_parser().parse_args(argv)
     config, adapted = resolve(arguments.preset, arguments.data, arguments.assignments)
-    plan = _plan(arguments)
+    plan = _plan(arguments, argv)
     interactions = load_data(arguments)
     found = alternatives(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
         return 0
-    notes = (*interactions.notes, *adapted, *_warnings(interactions, config, plan))
-    for note in notes:
-        print(f"note: {printable(note)}")
+    notes = (*adapted, *_warnings(interactions, config, plan), *replicate_notes(config, plan.replicates))
+    print_data(interactions, notes)
     out = arguments.out or _default_out(arguments)
     trained = sum(alternative.how == "train" for alternative in found)
     tasks = (trained + 1) * plan.replicates * len(plan.variants)
@@ -114,19 +115,27 @@ def write_sensitivity(
     if not base.get(plan.variants[0]):
         raise UserError(f"No replicate of the base could be trained; {out / 'failures'} says why.")
     data = Data(**{name: settings.data[name] for name in ("name", "fingerprint", "synthetic")})
-    head = Head(settings.preset, settings.seed, data, plan.replicates, plan.variants, tuple(notes))
+    stored = (*settings.data["notes"], *notes)
+    head = Head(settings.preset, settings.seed, data, plan.replicates, plan.variants, stored)
     found = summarize(head, base, evaluated, settings.config.analysis.pairing == "paired")
     write_json(out / "sensitivity.json", found.to_json())
     _write_text(out / "sensitivity.csv", csv_text(found))
     _write_text(out / "sensitivity.svg", draw(found))
     print(f"\n{table(found)}\n")
-    print(f"{out / 'sensitivity.json'} holds every value; `python -m tfdat.report {shlex.quote(str(out))}` shows it.")
+    print(f"{out / 'sensitivity.json'} holds every value; `{command_line('tfdat.report', [out])}` shows it.")
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def _plan(arguments: argparse.Namespace, argv: Sequence[str]) -> Plan:
     variants = check_variants(arguments.variants)
-    return Plan(variants, (), arguments.replicates, workers=arguments.workers, progress=arguments.progress)
+    return Plan(
+        variants,
+        (),
+        arguments.replicates,
+        workers=arguments.workers,
+        progress=arguments.progress,
+        command=command_line("tfdat.sensitivity", argv),
+    )
 
 
 def _warnings(interactions: Interactions, config: Config, plan: Plan) -> list[str]:

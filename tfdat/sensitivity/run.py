@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.metrics import headline
 from tfdat.evaluation.ranking import Ranks
-from tfdat.harness.atomic_files import read_json
 from tfdat.harness.directory import RunDirectory, RunSettings
 from tfdat.harness.run import Plan, missing_tasks, run_several
 from tfdat.harness.tasks import Experiment
@@ -118,8 +115,8 @@ def _metrics(directory: RunDirectory, plan: Plan, config: Config) -> Values:
 
 def _recomputed(directory: RunDirectory, variant: str, number: int, config: Config) -> dict[str, float]:
     kind = "_masked" if config.evaluation.mask_seen else ""
-    with np.load(directory.arrays_path(variant, number), allow_pickle=False) as arrays:
-        ranks = Ranks(arrays[f"optimistic{kind}"], arrays[f"pessimistic{kind}"])
+    arrays = directory.read_arrays(variant, number)
+    ranks = Ranks(arrays[f"optimistic{kind}"], arrays[f"pessimistic{kind}"])
     evaluation = config.evaluation
     seed = directory.read(variant, number)["seed"]
     return headline(ranks, evaluation.ties, evaluation.mrr_cutoff, Randomness(seed, number).generator("ties"))
@@ -140,7 +137,7 @@ def _collapsed(directory: RunDirectory, plan: Plan) -> int:
 
 def _failure(directory: RunDirectory, plan: Plan) -> str:
     for number in plan.numbers:
-        path = directory.failure_path(plan.variants[0], number)
-        if path.is_file():
-            return str(read_json(path)["reason"])
+        reason = directory.failure(plan.variants[0], number)
+        if reason is not None:
+            return reason
     return "no replicate was trained"

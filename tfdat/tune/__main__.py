@@ -15,12 +15,13 @@ from tfdat.cli import (
     default_folder,
     load_data,
     positive,
+    print_data,
     resumable,
     run_command,
 )
 from tfdat.config.overrides import apply_assignments, with_values
 from tfdat.data.loading import DATA_HELP
-from tfdat.errors import UserError, printable
+from tfdat.errors import UserError
 from tfdat.presets import PRESETS, resolve
 from tfdat.tune.space import ALGORITHMS, FIXED, SPACE, describe, without
 from tfdat.tune.trials import METRICS
@@ -101,8 +102,7 @@ def main(argv: Sequence[str]) -> int:
     )
     budget = Budget(arguments.trials, arguments.hours)
     out = arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}")
-    for note in sweep.notes:
-        print(f"note: {printable(note)}", flush=True)
+    print_data(interactions, adapted)
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers)
     if trials:
