@@ -6,7 +6,7 @@ is passed twice, once to be varied and once frozen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -177,3 +177,15 @@ def adam(start: Array, gradients: list[Array], lr: float, eps: float = 1e-8) -> 
         v = 0.999 * v + 0.001 * g**2
         x = x - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + eps)
     return x
+
+
+def adam_with_moments(
+    start: Array, gradients: Iterable[Array], rates: Iterable[float], betas: tuple[float, float], eps: float = 1e-8
+) -> tuple[Array, Array, Array]:
+    """As `adam`, with a learning rate for each step: the point and both moments, in float64."""
+    x, m, v = start.astype(np.float64), np.zeros_like(start, np.float64), np.zeros_like(start, np.float64)
+    for t, (g, lr) in enumerate(zip(gradients, rates, strict=True), start=1):
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        x = x - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return x, m, v

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tfdat.data.features import FeatureTables
 from tfdat.data.negatives import ItemShares
 from tfdat.model.losses.objective import TERMS, Objective
 from tfdat.model.losses.terms import EncodedBatch
+from tfdat.model.optimizers import DEFERRED_ROWS, DenseAdam
 from tfdat.model.towers import Tower
 
 TILE = 4096
@@ -94,17 +95,17 @@ class DAT(tfrs.Model):  # type: ignore[misc]
 
     def encode_users(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
         """[batch] codes -> vectors [batch, dim], augmentation vectors [batch, dim] (or None), number of dead rows."""
-        augmentation = self.user_tower.augment(codes)
+        embedded, augmentation = self.user_tower.look_up(codes)
         vectors, dead = self.user_tower(
-            codes, tf.gather(self.user_numeric, codes), augmentation=self._tower_input(augmentation)
+            embedded, tf.gather(self.user_numeric, codes), augmentation=self._tower_input(augmentation)
         )
         return vectors, augmentation, dead
 
     def encode_items(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
         """As `encode_users`, for items."""
-        augmentation = self.item_tower.augment(codes)
+        embedded, augmentation = self.item_tower.look_up(codes)
         vectors, dead = self.item_tower(
-            codes,
+            embedded,
             tf.gather(self.item_numeric, codes),
             tf.gather(self.item_category, codes),
             self._tower_input(augmentation),
@@ -144,6 +145,65 @@ class DAT(tfrs.Model):  # type: ignore[misc]
             return 1
         return int(context.num_replicas_in_sync)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's; a `DenseAdam` is to bring up the rows of big ID tables when they are read, on one device."""
+        self.settle()
+        super().compile(*args, **kwargs)
+        with self.distribute_strategy.scope():
+            alone = not tf.distribute.has_strategy()
+        for tower in (self.user_tower, self.item_tower):
+            big = tower.num_ids >= DEFERRED_ROWS
+            tower.reader = None
+            if alone and big and isinstance(self.optimizer, DenseAdam):
+                tower.reader = self.optimizer.defer(tower.id_tables)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """As Keras's, which does nothing where `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def settle(self) -> None:
+        """Brings all rows of the tables up to date.
+
+        The model's own methods read rows that are; only who reads a table itself (`model.user_tower.embedding`) in the
+        middle of `fit` must call this first. `fit` ends with it.
+        """
+        if isinstance(getattr(self, "optimizer", None), DenseAdam):
+            self.optimizer.settle()
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras's."""
+        try:
+            return super().fit(*args, **kwargs)
+        finally:
+            self.settle()
+
+    def get_weights(self) -> list[NDArray[np.generic]]:
+        """As Keras's."""
+        self.settle()
+        weights: list[NDArray[np.generic]] = super().get_weights()
+        return weights
+
+    def set_weights(self, weights: Sequence[NDArray[np.generic]]) -> None:
+        """As Keras's."""
+        self.settle()
+        super().set_weights(weights)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's."""
+        self.settle()
+        super().save(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras's."""
+        self.settle()
+        return super().save_weights(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras's."""
+        self.settle()
+        return super().load_weights(*args, **kwargs)
+
     # TFRS's own steps report the loss of an epoch's last batch; these report the epoch's mean. Under a strategy each
     # replica holds the loss of the global batch (or its own part's), so the summed gradients want an equal share.
     def train_step(self, inputs: Inputs) -> dict[str, tf.Tensor]:
@@ -162,10 +222,12 @@ class DAT(tfrs.Model):  # type: ignore[misc]
 
     def user_vectors(self) -> NDArray[np.float32]:
         """[U, dim] the normalised vectors of all users."""
+        self.settle()
         return self._vectors(self._encode_users_only, self.sizes["num_users"])
 
     def item_vectors(self) -> NDArray[np.float32]:
         """[I, dim] the normalised vectors of all items."""
+        self.settle()
         return self._vectors(self._encode_items_only, self.sizes["num_items"])
 
     @tf.function(input_signature=[tf.TensorSpec([TILE], tf.int32)])  # type: ignore[untyped-decorator]

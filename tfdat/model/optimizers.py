@@ -1,14 +1,20 @@
-"""Adam twice: dense, as in PyTorch, and row-sparse, for big tables."""
+"""Adam twice: dense, as in PyTorch, and row-sparse, which leaves the rows of other batches alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfdat.backend import keras, tf
 from tfdat.config import TrainingConfig
+from tfdat.model.deferred import History, TableGroup
+
+DEFERRED_ROWS = 65_536
+"""IDs from which on a tower's tables are brought up to date when read, not at every step."""
+
+_NOT_DEFERRED = ("clipnorm", "clipvalue", "global_clipnorm", "weight_decay", "use_ema")
 
 
 class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
@@ -98,7 +104,81 @@ class DenseAdam(_AdamBase):
     Differences from `keras.optimizers.Adam`: epsilon is 1e-8 and is added to the bias-corrected root, as in
     `torch.optim.Adam` (Keras adds 1e-7 to the uncorrected one), and a table's gradient is made dense first. Every row
     of a table moves at every step, by its momentum.
+
+    The same mathematics at the cost of the batch is to be had for big tables: those given to `defer` are brought up to
+    date a row at a time, when the row is read (`tfdat.model.deferred` says how, and how exactly). They must then be
+    read by what `defer` returns, or after `settle`.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._history: History | None = None
+        self._groups: list[TableGroup] = []
+
+    def defer(self, tables: Sequence[tf.Variable]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """From now on brings up the rows of `tables`, which are read with the same codes, when they are read.
+
+        Args:
+          tables: [rows, dim] each, with as many rows; not optimised so far.
+
+        Returns:
+          A function of codes [batch] that reads the tables: [batch, dim] each, up to date, differentiable.
+
+        Raises:
+          ValueError: gradients are clipped, weights decay or are averaged; or the tables do not fit together.
+        """
+        unfit = [name for name in _NOT_DEFERRED if getattr(self, name)]
+        if unfit:
+            raise ValueError(f"Tables cannot be brought up to date later together with {', '.join(unfit)}.")
+        if self._history is None:
+            self._history = self._no_dependency(History(self, self.beta_1, self.beta_2, self.epsilon))
+        group = TableGroup(self, self._history, tables, f"group_{len(self._groups)}")
+        self._groups = self._no_dependency([*self._groups, group])
+        return group.read
+
+    def settle(self) -> None:
+        """Brings all rows of all deferred tables up to date, so that they can be read as they are."""
+        if self._groups:
+            self._settle()
+
+    def build(self, var_list: Iterable[tf.Variable]) -> None:
+        """Creates both moments of every variable that has none yet."""
+        deferred = {id(table) for group in self._groups for table in group.tables}
+        super().build([variable for variable in var_list if id(variable) not in deferred])
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def _settle(self) -> None:
+        for group in self._groups:
+            group.settle()
+
+    def moments(self, variable: tf.Variable) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both moments of a variable; of a deferred table after `settle`."""
+        for group in self._groups:
+            if any(table is variable for table in group.tables):
+                return group.moments(variable)
+        m, v = self._slots(variable)
+        return tf.convert_to_tensor(m), tf.convert_to_tensor(v)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, tf.Variable]], *args: Any, **kwargs: Any) -> Any:
+        """One step of all variables."""
+        pairs = list(grads_and_vars)
+        if not self._groups:
+            return super().apply_gradients(pairs, *args, **kwargs)
+        assert self._history is not None
+        deferred = {id(table) for group in self._groups for table in group.tables}
+        gradients = {id(variable): gradient for gradient, variable in pairs if id(variable) in deferred}
+        size, epsilon = self._size_and_epsilon()
+        step = self.iterations + 1
+        for group in self._groups:
+            group.update([gradients.get(id(table)) for table in group.tables], step, size, epsilon)
+        others = [(gradient, variable) for gradient, variable in pairs if id(variable) not in deferred]
+        if any(gradient is not None for gradient, _ in others):
+            super().apply_gradients(others, *args, **kwargs)
+        else:
+            self.iterations.assign_add(1)
+        self._history.add(step, size)
+        tf.cond(self._history.is_full(step), self._settle, lambda: None)
+        return self.iterations
 
     def aggregate_gradients(self, grads_and_vars: Iterable[tuple[Any, tf.Variable]]) -> list[tuple[Any, tf.Variable]]:
         """Sums over replicas, then makes tables' gradients dense before Keras would sum their equal rows to no use."""

@@ -160,6 +160,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
             rows = num_ids if self.model.augmentation == "per_id" else 1
             self.augmentation = self._table("augmentation", rows, self.model.augmentation_dim)
             width += self.model.augmentation_dim
+        self.reader: Callable[[tf.Tensor], list[tf.Tensor]] | None = None
         self.hidden = self._hidden(width)
         self.normalize = L2Normalize(self.model.normalize_epsilon, name="normalize")
         self.built = True
@@ -188,6 +189,21 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
             width = units
         return layers
 
+    @property
+    def id_tables(self) -> list[tf.Variable]:
+        """The tables with a row for each ID: the embedding and, with `augmentation="per_id"`, the augmentation."""
+        return [self.embedding, *([self.augmentation] if self.model.augmentation == "per_id" else [])]
+
+    def look_up(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The embeddings [batch, embedding_dim] of `codes` [batch], and the result of `augment`.
+
+        Read by `reader` where it is set: a function of codes that gives the rows of `id_tables`.
+        """
+        if self.reader is None:
+            return tf.gather(self.embedding, codes), self.augment(codes)
+        embedded, *augmentation = self.reader(codes)
+        return embedded, augmentation[0] if augmentation else self.augment(codes)
+
     def augment(self, codes: tf.Tensor) -> tf.Tensor | None:
         """The augmentation vectors of `codes` [batch]: [batch, augmentation_dim], or None without augmentation."""
         if self.augmentation is None:
@@ -198,7 +214,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
 
     def call(
         self,
-        codes: tf.Tensor,
+        embedded: tf.Tensor,
         numeric: tf.Tensor | None = None,
         category: tf.Tensor | None = None,
         augmentation: tf.Tensor | None = None,
@@ -206,15 +222,15 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         """Encodes a batch.
 
         Args:
-          codes: [batch] int IDs.
+          embedded: [batch, embedding_dim], from `look_up`.
           numeric: [batch, num_numeric], where there are numeric features.
           category: [batch] int codes up to `num_categories`, where there are categories.
-          augmentation: [batch, augmentation_dim], the result of `augment`.
+          augmentation: [batch, augmentation_dim], from `look_up`.
 
         Returns:
           [batch, hidden_units[-1]] vectors, and the number of rows that were zero before the normalisation.
         """
-        parts = [tf.gather(self.embedding, codes)]
+        parts = [embedded]
         if self.category_embedding is not None:
             parts.append(tf.gather(self.category_embedding, category))
         if self.numeric is not None:
