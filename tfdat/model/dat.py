@@ -72,8 +72,8 @@ class DAT(tfrs.Model):  # type: ignore[misc]
             "num_user_numeric": num_user_numeric,
             "num_item_numeric": num_item_numeric,
             "num_categories": num_categories,
-            "major_category": major_category,
         }
+        self.major_category = major_category
         self.model_config, self.loss_config = config.model, config.loss
         self.distributed_losses, self.seed = distributed_losses, seed
         self.user_tower = Tower(num_users, num_user_numeric, 0, config.model, seed, name="user")
@@ -250,6 +250,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         return {
             "name": self.name,
             **self.sizes,
+            "major_category": self.major_category,
             "model": self.model_config.model_dump(mode="json"),
             "loss": self.loss_config.model_dump(mode="json"),
             "distributed_losses": self.distributed_losses,

@@ -1,8 +1,8 @@
 """Dense Adam on the rows of big tables, each brought up to date when it is read, not at every step.
 
 Adam moves every row of a table at every step: a row that is not in the batch moves by its decaying momentum. What such
-a row misses while nobody reads it can be made up for later, exactly. Let it have moments m and v after step l and be read
-after step t. Step i = l + j moves it by
+a row misses while nobody reads it can be made up for later, exactly. Let it have moments m and v after step l and be
+read after step t. Step i = l + j moves it by
 
     s_i b1^j m / (sqrt(b2^j v) + e_i) = m w_i / (sqrt(v) + a_i),    w_i = s_i (b1 / sqrt(b2))^j,  a_i = e_i b2^(-j/2),
 

@@ -82,11 +82,11 @@ def negative_share(replicate: Replicate, config: Config) -> NDArray[np.float64]:
     """
     decisions, users = config.negatives, replicate.train_user
     size = replicate.num_sampled_items
-    once = np.ones(size)
+    once: NDArray[np.float64] = np.ones(size)
     if decisions.distribution == "popularity":
         once = np.bincount(replicate.train_item, minlength=size)[:size] ** float(decisions.popularity_power)
     once = once / once.sum()
-    total = np.zeros(replicate.num_items)
+    total: NDArray[np.float64] = np.zeros(replicate.num_items)
     if decisions.exclude == "none":
         total[:size] = once
         return total
@@ -108,7 +108,7 @@ def negative_share(replicate: Replicate, config: Config) -> NDArray[np.float64]:
                 break
             shares = np.where(refused, 0.0, shares) + again * once
         total[:size] += times * shares
-    return total / total.sum()
+    return np.asarray(total / total.sum())
 
 
 def sampled_softmax(
