@@ -84,7 +84,8 @@ def negative_share(replicate: Replicate, config: Config) -> NDArray[np.float64]:
     size = replicate.num_sampled_items
     once: NDArray[np.float64] = np.ones(size)
     if decisions.distribution == "popularity":
-        once = np.bincount(replicate.train_item, minlength=size)[:size] ** float(decisions.popularity_power)
+        counts = np.bincount(replicate.train_item, minlength=size)[:size].astype(np.float64)
+        once = np.power(counts, float(decisions.popularity_power))
     once = once / once.sum()
     total: NDArray[np.float64] = np.zeros(replicate.num_items)
     if decisions.exclude == "none":
