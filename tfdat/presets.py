@@ -167,7 +167,7 @@ def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Co
     given = {assignment.partition("=")[0].strip() for assignment in assignments}
     adapted = apply_assignments(chosen, [text for text in wanted if text.partition("=")[0] in own - given])
     changed = [
-        f"{reason}, so {key} is {as_text(after)} instead of {as_text(before)} (--set {key}=... goes before)"
+        f"{reason}, so {key} is {as_text(after)} instead of {as_text(before)}"
         for key, (before, after) in differences(chosen, adapted).items()
     ]
     return apply_assignments(adapted, assignments), changed

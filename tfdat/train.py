@@ -52,7 +52,7 @@ Without arguments: builds the small synthetic Amazon Books set if it is absent, 
 `dat-no-cal` with the settings of cornelisse2024, and prints the table; about two minutes on two cores.
 
   python -m tfdat.train
-  python -m tfdat.train --data interactions.csv --preset tuned --set sampling.user_fraction=1
+  python -m tfdat.train --data interactions.csv --preset tuned
   python -m tfdat.train --data amazon_books/final --replicates 35            the estimate of the paper
   python -m tfdat.train --data amazon_books/final --replicates 35 --shard 2/5   its second fifth
 
