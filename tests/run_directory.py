@@ -95,7 +95,7 @@ def write_replicate(
     test = shared.choice(ITEMS, USERS, p=popularity / popularity.sum())
     trained = method != "mostpop"
     rank = _ranks(own, 0.0 if collapsed and trained else STRENGTH[method])
-    optimistic, pessimistic = rank, rank + (own.random(USERS) < 0.1)
+    optimistic, pessimistic = rank, np.minimum(rank + (own.random(USERS) < 0.1), ITEMS)
     masked = np.maximum(optimistic - own.integers(0, 6, USERS), 1).astype(np.int32)
     record: dict[str, Any] = {
         "method": method,
@@ -103,13 +103,23 @@ def write_replicate(
         "seed": seed,
         "metrics": _metrics(optimistic, pessimistic),
         "metrics_masked": _metrics(masked, pessimistic),
+        "metrics_unmasked": _metrics(optimistic, pessimistic),
         "candidates": ITEMS,
         "test_users": USERS,
         "counts": {"users": USERS, "items": ITEMS, "interactions": 4000, "draws_rejected": number},
     }
     if trained:
         epochs = int(own.integers(12, 20))
-        record |= {"collapsed": collapsed, "epochs": epochs, "history": _history(own, epochs, method)}
+        record |= {
+            "collapsed": collapsed,
+            "collapse_reasons": [],
+            "score_spread": 0.1,
+            "dead_users": 0.0,
+            "dead_items": 0.0,
+            "epochs": epochs,
+            "best_epoch": epochs,
+            "history": _history(own, epochs, method),
+        }
     _write(root / "replicates" / method / f"{number:03d}.json", record)
     if arrays:
         stored: dict[str, NDArray[Any]] = {
@@ -200,6 +210,7 @@ def _history(rng: np.random.Generator, epochs: int, method: str) -> dict[str, li
     history = {name: history.get(name, [0.0] * epochs) for name in TERMS}
     history["loss"] = np.sum(list(history.values()), axis=0).tolist()
     history["val_loss"] = (np.asarray(history["loss"]) + 0.02).tolist()
+    history["skipped_categories"] = [0] * epochs
     return history
 
 

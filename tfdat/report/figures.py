@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfdat.report import curves
-from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, panel, style, svg
+from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
 from tfdat.report.run_data import StoredReplicate
 from tfdat.sensitivity import plot
 from tfdat.sensitivity.document import Sensitivity
@@ -238,7 +238,7 @@ def sensitivity(found: Sensitivity) -> list[Panel]:
 def _sensitivity(found: Sensitivity, metric: str) -> Panel:
     alt = plot.description(found, metric, ALTERNATIVES)
     with panel(height=1.0 + plot.ROW_INCHES * max(2, len(plot.shown(found, ALTERNATIVES)))) as (figure, axes):
-        plot.draw_metric(axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK)
+        plot.draw_metric(axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK, paper=PAPER)
         return Panel(svg(figure, f"sensitivity-{metric}", alt), alt)
 
 

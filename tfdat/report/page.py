@@ -20,7 +20,7 @@ from tfdat.report import figures
 from tfdat.report.drawing import style, variable
 from tfdat.report.ledger import ledger
 from tfdat.report.run_data import RunData
-from tfdat.sensitivity.tables import cal_sentence, change, verdicts
+from tfdat.sensitivity.tables import cal_sentence
 from tfdat.statistics import published
 from tfdat.statistics import text as tables
 from tfdat.statistics.comparisons import margin_share, with_papers, within_run
@@ -51,8 +51,6 @@ def render(run: RunData) -> str:
         "label": tables.label,
         "metric_label": tables.metric_label,
         "setting": as_text,
-        "change": change,
-        "verdicts": verdicts,
     }
     return environment.get_template("report.html.j2").render(_context(run))
 

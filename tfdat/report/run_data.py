@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
 
-from tfdat.errors import UserError, printable
+from tfdat.errors import printable
+from tfdat.harness.atomic_files import read_json
+from tfdat.harness.stored_record import read_arrays, read_fields
 from tfdat.sensitivity.document import Sensitivity
 from tfdat.sensitivity.document import read as read_sensitivity
 from tfdat.statistics.results_file import Results, read
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_SHAPES: Mapping[str, tuple[str, tuple[int | None, ...]]] = {
-    **dict.fromkeys(("optimistic", "pessimistic", "test_popularity"), ("iu", (None,))),
-    "recommended_popularity": ("iu", (None, 2)),
-    **dict.fromkeys(("covariance_before", "covariance_after"), ("f", (None, None, None))),
-}
-"""Kind of number and shape of the arrays that figures are drawn from; None for any size."""
 
-
-class StoredReplicate(BaseModel):
+@dataclasses.dataclass(frozen=True)
+class StoredReplicate:
     """One replicate of one method: `replicates/<method>/<nnn>.json`.
 
     Attributes:
-      history: values of every logged quantity, one an epoch; empty for a baseline.
+      replicate: its number.
       candidates: number of ranked items.
+      history: values of every logged quantity, one per epoch; empty for a baseline.
       arrays: per-user ranks and popularity of `<nnn>.npz`, by name; empty where there is no such file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
-
-    replicate: NonNegativeInt = 0
-    history: dict[str, list[FiniteFloat]] = Field(default_factory=dict)
-    candidates: NonNegativeInt | None = None
-    arrays: Arrays = Field(default_factory=dict, exclude=True)
+    replicate: int = 0
+    candidates: int | None = None
+    history: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+    arrays: Arrays = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +100,8 @@ def read_run(root: str | Path) -> RunData:
         where = printable(str(root))
         raise FileNotFoundError(f"{where} is not a run directory. `python -m tfdat.train --out {where}` makes one.")
     results = read(root)
-    records = {method: _records(root / "replicates", method) for method in (*results.variants, *results.baselines)}
+    methods = (*results.variants, *results.baselines)
+    records = {method: _records(root / "replicates", method, results.seed) for method in methods}
     sensitivity = root / "sensitivity.json"
     return RunData(
         root,
@@ -122,55 +113,21 @@ def read_run(root: str | Path) -> RunData:
     )
 
 
-def _records(root: Path, method: str) -> list[StoredReplicate]:
+def _records(root: Path, method: str, seed: int | None) -> list[StoredReplicate]:
     # A method's name comes from a file: it only chooses among the folders that are there.
     folders = [folder for folder in root.iterdir() if folder.name == method] if root.is_dir() else []
-    return [_record(path) for folder in folders for path in sorted(folder.glob("*.json"))]
+    paths = [path for folder in folders for path in sorted(folder.glob("*.json")) if path.stem.isdecimal()]
+    return [_record(path, method, seed) for path in paths]
 
 
-def _record(path: Path) -> StoredReplicate:
-    try:
-        record = StoredReplicate.model_validate(_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(printable(f"{path}: `{where}`: {first['msg']}.")) from None
-    arrays = path.with_suffix(".npz")
-    return record.model_copy(update={"arrays": _arrays(arrays)}) if arrays.is_file() else record
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, BadZipFile, EOFError, KeyError, zlib.error) as error:
-        raise UserError(printable(f"{path} cannot be read: {error}.")) from None
-    for name, (kind, shape) in _SHAPES.items():
-        array = arrays.get(name)
-        if array is not None and (array.dtype.kind not in kind or not _fits(array.shape, shape)):
-            wanted = ", ".join(str(size or "n") for size in shape)
-            raise UserError(
-                printable(f"{path}: `{name}` is {array.dtype} of shape {array.shape}; its shape should be [{wanted}].")
-            )
-    ranks = [len(arrays[name]) for name in ("optimistic", "pessimistic", "test_popularity") if name in arrays]
-    if len(set(ranks)) > 1:
-        raise UserError(printable(f"{path} holds arrays of {' and '.join(map(str, ranks))} users."))
-    return arrays
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(size in (None, found) for found, size in zip(shape, wanted, strict=True))
+def _record(path: Path, method: str, seed: int | None) -> StoredReplicate:
+    number = int(path.stem)
+    fields = read_fields(path, method, number, seed)
+    arrays = path.with_suffix(".npz")  # the largest files of a run, which may have been removed to save space
+    return StoredReplicate(
+        number, fields["candidates"], fields.get("history", {}), read_arrays(arrays, fields) if arrays.is_file() else {}
+    )
 
 
 def _optional(path: Path) -> dict[str, Any]:
-    return _json(path) if path.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(printable(f"{path} is not JSON: {error}.")) from None
-    if not isinstance(content, dict):
-        raise UserError(printable(f"{path} should hold a JSON object."))
-    return content
+    return read_json(path) if path.is_file() else {}

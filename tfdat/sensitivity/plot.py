@@ -18,7 +18,7 @@ MOST = 30
 
 ROW_INCHES = 0.34
 
-_CLEAR, _UNCLEAR, _INK = "#CC3311", "#777777", "#000000"
+_CLEAR, _UNCLEAR, _INK, _PAPER = "#CC3311", "#777777", "#000000", "#FFFFFF"
 
 
 def shown(found: Sensitivity, most: int = MOST) -> list[Measured]:
@@ -27,7 +27,7 @@ def shown(found: Sensitivity, most: int = MOST) -> list[Measured]:
 
 
 def draw_metric(
-    axes: Axes, found: Sensitivity, metric: str, *, most: int = MOST, clear: str, unclear: str, ink: str
+    axes: Axes, found: Sensitivity, metric: str, *, most: int = MOST, clear: str, unclear: str, ink: str, paper: str
 ) -> None:
     """Draws the changes of one metric in the first variant with their 95 % intervals.
 
@@ -39,13 +39,17 @@ def draw_metric(
       metric: its key.
       most: see `shown`.
       clear, unclear: colours of an interval that leaves out 0, and of others.
-      ink: the colour of the zero line.
+      ink, paper: the colours of the zero line, and of what is behind a row's name.
     """
     rows = shown(found, most)
     axes.axvline(0, color=ink, linewidth=0.9)
     for row, one in enumerate(rows):
         axes.annotate(
-            plain(one.name), (0, row - 0.22), xycoords=("axes fraction", "data"), va="center", fontsize="small"
+            plain(one.name),
+            (0, row - 0.22),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            bbox={"facecolor": paper, "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
         )
         effect = one.effects(found.variant).get(metric)
         if effect is None:
@@ -89,7 +93,7 @@ def draw(found: Sensitivity) -> str:
         figure = Figure(figsize=(4 * len(METRICS), 1.4 + ROW_INCHES * max(4, len(rows))), layout="constrained")
         panels = figure.subplots(1, len(METRICS), squeeze=False).ravel()
         for axes, metric in zip(panels, METRICS, strict=True):
-            draw_metric(axes, found, metric, clear=_CLEAR, unclear=_UNCLEAR, ink=_INK)
+            draw_metric(axes, found, metric, clear=_CLEAR, unclear=_UNCLEAR, ink=_INK, paper=_PAPER)
         figure.suptitle(f"{plain(found.data.label)}\n{title(found, rows)}", fontsize=9)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})

@@ -11,6 +11,9 @@ from tfdat.sensitivity.document import Effect, Sensitivity
 from tfdat.statistics.published import METRICS
 from tfdat.statistics.text import metric_label
 
+_NAMED = 5
+"""Alternatives that a sentence names; the table shows the others."""
+
 CLEAR_NOTE = "* the interval leaves out 0; intervals are not corrected for the number of alternatives"
 
 
@@ -44,8 +47,10 @@ def cal_sentence(found: Sensitivity) -> str:
         return "dat and dat-no-cal were not both run"
     compared = sum(one.cal is not None for one in found.compared)
     changed = [one.name for one in found.changed_cal]
+    more = [f"{len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
     under = f"another answer for some metric under {len(changed)} of {compared} alternatives"
-    return f"at the base {verdicts(found.base.cal)}; {under}{': ' + ', '.join(changed) if changed else ''}"
+    listed = f": {', '.join([*changed[:_NAMED], *more])}" if changed else ""
+    return f"at the base {verdicts(found.base.cal)}; {under}{listed}"
 
 
 def change(found: Effect | None) -> str:

@@ -76,7 +76,9 @@ def make_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     arguments = make_parser().parse_args(argv)
-    preset, adapted = resolve(arguments.preset, arguments.data, ())
+    # What a data set adapts is how it is sampled; all else is set on top of FIXED, which it may contradict without.
+    sampling = [text for text in arguments.assignments if text.strip().startswith("sampling.")]
+    preset, adapted = resolve(arguments.preset, arguments.data, sampling)
     base = apply_assignments(with_values(preset, FIXED), arguments.assignments)
     kept = [assignment.partition("=")[0].strip() for assignment in arguments.assignments]
     space = without(SPACE, base, kept)
