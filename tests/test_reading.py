@@ -381,3 +381,13 @@ def test_the_files_that_people_bring() -> None:
         assert account.read == account.kept + sum(account.dropped.values())
         lost = {"quarter_bad.csv": 120, "ragged_long.csv": 1, "ragged_short.csv": 1}.get(path.name, 0)
         assert account.read - len(data) == lost, path.name
+
+
+def test_the_least_rating_of_a_positive_may_be_on_any_scale() -> None:
+    from tfdat.config import Config
+    from tfdat.config.overrides import apply_assignments
+
+    assert apply_assignments(Config(), ["positives.min_rating=7"]).positives.min_rating == 7
+    for text in ("inf", "nan", "-1"):
+        with pytest.raises(ValueError, match="min_rating"):
+            apply_assignments(Config(), [f"positives.min_rating={text}"])
