@@ -115,8 +115,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"note: {note}")
     beside = ", ".join(plan.methods[len(plan.variants) :])
     print(
-        f"{plan.models} models to train ({', '.join(plan.variants)}, each on {sum(repeats)} samples), beside chance and "
-        f"{beside}; a panel of {plan.panel_users:,} users -> {out}"
+        f"{plan.models} models to train ({', '.join(plan.variants)}, each on {sum(repeats)} samples), beside chance "
+        f"and {beside}; a panel of {plan.panel_users:,} users -> {out}"
     )
     found = list(study.sizes(interactions, config, plan))
     print(sizes_table(found, repeats, config.training.epochs), flush=True)
