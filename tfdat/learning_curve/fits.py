@@ -23,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -168,7 +168,7 @@ def fit(form: str, x: ArrayLike, y: ArrayLike, top: float = 1.0) -> Fit:
         raise ValueError(f"`form` should be one of {', '.join(FORMS)}. Received: {form!r}.")
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if xs.shape != ys.shape or xs.ndim != 1 or not np.isfinite(ys).all() or not (xs > 0).all():
-        raise ValueError(f"`x` should hold positive and `y` finite numbers, as many. Received: {x} and {y}.")
+        raise ValueError(f"`x` should hold positive and `y` finite numbers, as many. Received: {x!r} and {y!r}.")
     return _fit(form, tuple(xs.tolist()), tuple(ys.tolist()), float(top))
 
 
@@ -191,11 +191,15 @@ def _fit(form: str, x: tuple[float, ...], y: tuple[float, ...], top: float) -> F
     return Fit(form, dict(zip(chosen.parameters, map(float, best), strict=True)), unit, top, rmse)
 
 
+def _limits(bounds: Iterable[float | str], top: float) -> Floats:
+    """Bounds with `top` in place of its name."""
+    return np.array([top if bound == "top" else float(bound) for bound in bounds])
+
+
 def _solve(form: Form, x: Floats, y: Floats, top: float) -> tuple[Floats | None, str]:
     """The parameters of the best start that converged, or None and why there is none."""
-    limits = [
-        np.array([top if bound == "top" else float(bound) for bound in side]) for side in zip(*form.linear, strict=True)
-    ]
+    lowest, highest = zip(*form.linear, strict=True)
+    limits = _limits(lowest, top), _limits(highest, top)
 
     def linear(shape: Floats) -> Floats:
         free = np.linalg.lstsq(form.basis(x, shape), y, rcond=None)[0]

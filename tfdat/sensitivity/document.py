@@ -28,8 +28,6 @@ from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
 from tfdat.statistics.published import METRICS
 
-SCHEMA_VERSION = 1
-
 Status = Literal["trained", "recomputed", "not_applicable", "failed"]
 Verdict = Literal["helps", "hurts", "not shown"]
 
@@ -126,7 +124,7 @@ class Data(_Part):
 class Sensitivity(_Part):
     """The whole file."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     preset: str
     seed: int
     data: Data

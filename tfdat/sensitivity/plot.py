@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -88,7 +89,7 @@ def draw(found: Sensitivity) -> str:
     """The plot as an SVG file."""
     rows = shown(found)
     # Without a fixed salt the identifiers in an SVG differ from run to run.
-    style = {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    style: Any = {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(4 * len(METRICS), 1.4 + ROW_INCHES * max(4, len(rows))), layout="constrained")
         panels = figure.subplots(1, len(METRICS), squeeze=False).ravel()

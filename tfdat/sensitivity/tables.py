@@ -29,8 +29,8 @@ def table(found: Sensitivity) -> str:
         rows.append([f"{one.name}{note}", one.base, *(change(effects.get(metric)) for metric in METRICS)])
     if cal:
         header.append("CAL")
-        for row, effects in zip(rows[1:], (cal, *(one.cal for one in found.compared)), strict=True):
-            row.append(verdicts(effects) if effects else "")
+        for row, added in zip(rows[1:], (cal, *(one.cal for one in found.compared)), strict=True):
+            row.append(verdicts(added) if added else "")
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = [found.data.label]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
