@@ -26,7 +26,7 @@ from tfdat.data.columns import (
     cached_directory,
     load_cached,
     remove_unfinished,
-    temporary_columns,
+    temporary_folder,
     write_columns,
 )
 from tfdat.data.interactions import Interactions
@@ -124,21 +124,23 @@ def test_temporary_columns_of_a_killed_run_are_removed_by_the_next(
 ) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); import test_columns as t\n"
-        "with t.temporary_columns(t.small()) as folder: print(folder, flush=True); time.sleep(600)"
+        "with t.temporary_folder() as folder: t.write_columns(t.small(), folder / 'columns'); print(folder, flush=True); "
+        "time.sleep(600)"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        left = Path(process.stdout.readline().strip()).parent
+        left = Path(process.stdout.readline().strip())
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        with temporary_columns(small()) as folder:
-            assert len(load_cached(folder)) == 3
+        with temporary_folder() as folder:
+            write_columns(small(), folder / "columns")
+            assert len(load_cached(folder / "columns")) == 3
             assert left.is_dir()
         process.send_signal(signal.SIGKILL)
     assert left.is_dir()
-    with temporary_columns(small()) as folder:
-        assert [path.name for path in tmp_path.iterdir()] == [folder.parent.name]
+    with temporary_folder() as folder:
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert not list(tmp_path.iterdir())
 
 
