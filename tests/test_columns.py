@@ -124,8 +124,8 @@ def test_temporary_columns_of_a_killed_run_are_removed_by_the_next(
 ) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); import test_columns as t\n"
-        "with t.temporary_folder() as folder: t.write_columns(t.small(), folder / 'columns'); print(folder, flush=True); "
-        "time.sleep(600)"
+        "with t.temporary_folder() as folder:\n"
+        "    t.write_columns(t.small(), folder / 'columns'); print(folder, flush=True); time.sleep(600)"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
