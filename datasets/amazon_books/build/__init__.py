@@ -1,0 +1,1 @@
+"""Columns to the interactions of a config, with their history."""
