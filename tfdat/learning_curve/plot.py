@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tfdat.learning_curve.study import PROTOCOLS
-from tfdat.statistics.text import label, metric_label
+from tfdat.statistics.names import label, metric_label
 
 _COLOURS = ("#0077BB", "#EE7733", "#009988", "#CC3311", "#33BBEE", "#EE3377", "#AA8800", "#555555")
 _MARKERS = "osD^vP*X"
