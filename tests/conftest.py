@@ -1,6 +1,11 @@
 """Fixtures of more than one module."""
 
 import pytest
+from hypothesis import settings
+
+# A timing is a benchmark: a busy machine fails no property.
+settings.register_profile("tfdat", deadline=None)
+settings.load_profile("tfdat")
 
 
 @pytest.fixture

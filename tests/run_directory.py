@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfdat.config import Config
 from tfdat.config.overrides import to_dict, with_values
-from tfdat.statistics.summary import summarize
+from tfdat.statistics.estimate import Estimate
 
 ITEMS = 900
 USERS = 300
@@ -230,7 +230,9 @@ def _trained_arrays(rng: np.random.Generator, popularity: NDArray[np.int32], met
 def _summed(records: list[dict[str, Any]]) -> dict[str, Any]:
     block: dict[str, Any] = {
         "replicates": len(records),
-        "metrics": {key: summarize([record["metrics"][key] for record in records]) for key in records[0]["metrics"]},
+        "metrics": {
+            key: Estimate.of([record["metrics"][key] for record in records]).to_json() for key in records[0]["metrics"]
+        },
         "candidates": [record["candidates"] for record in records],
         "users": [record["test_users"] for record in records],
     }

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from tfdat.evaluation.baselines import BASELINES, als, bpr, chance, check_baselines, itemknn, mostpop
-from tfdat.evaluation.metrics import headline, hit_rate
+from tfdat.evaluation.baselines import BASELINES, als, bpr, check_baselines, itemknn, mostpop
+from tfdat.evaluation.metrics import chance, headline, hit_rate
 from tfdat.evaluation.ranking import rank_scores, select_rows
 
 

@@ -12,24 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_directory import write_run
 
 from tfdat.cli import run_command
 from tfdat.compare import main
+from tfdat.evaluation.metrics import METRICS
 from tfdat.statistics.comparisons import with_papers, with_run, within_run
-from tfdat.statistics.published import METRICS, published
-from tfdat.statistics.results_file import Metric, Results, parse
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.published import published
+from tfdat.statistics.results_file import Results, parse
+from tfdat.statistics.text import results_table
 from tfdat.statistics.verdicts import Comparison, judge
 
 
-def metric(values: Any) -> Metric:
-    return (
-        parse({"framework": "x", "variants": {"m": {"metrics": {"a": {"values": [float(value) for value in values]}}}}})
-        .variants["m"]
-        .metrics["a"]
-    )
+def metric(values: Any) -> Estimate:
+    return Estimate.of([float(value) for value in values])
 
 
 def seed_results(**changes: Any) -> Results:
@@ -119,7 +118,7 @@ def test_one_replicate_a_side_is_inconclusive_and_one_side_is_tested_as_a_point(
     single, several = {"hr@50": metric([0.05])}, {"hr@50": metric([0.04, 0.05, 0.06])}
     (none,) = judge(("a", "b"), single, single, 0.1).metrics
     assert (none.verdict, none.difference) == ("inconclusive", None)
-    assert "one replicate a side" in none.reason
+    assert "one replicate per side" in none.reason
     (left,), (right,) = judge(("a", "b"), several, single, 0.1).metrics, judge(("b", "a"), single, several, 0.1).metrics
     assert left.difference is not None
     assert right.difference is not None
@@ -133,6 +132,7 @@ def test_a_mean_of_zero_has_no_margin() -> None:
     assert "no share of it is a margin" in entry.reason
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), st.integers(0, 2**32 - 1), st.floats(-0.02, 0.02))
 def test_a_wider_margin_never_turns_equivalent_into_something_else(n: int, seed: int, shift: float) -> None:
     rng = np.random.default_rng(seed)
@@ -206,7 +206,7 @@ def test_named_replicates_are_paired_by_name_in_any_order(tmp_path: Path) -> Non
     other = json.loads(json.dumps(document)) | {"seed": 99}
     other["variants"]["dat"] |= {
         "replicate_ids": ["z", "x", "new", "w"],
-        "metrics": {"hr@50": {"values": [0.31, 0.21, 9, 0.11]}},
+        "metrics": {"hr@50": {"values": [0.31, 0.21, 0.9, 0.11]}},
     }
     (comparison,) = with_run(parse(document), parse(other), ("a", "b"))
     difference = comparison.metrics[0].difference
@@ -307,3 +307,105 @@ def test_the_command_runs_without_tensorflow_and_teaches() -> None:
     )
     for word in ("equivalent", "inconclusive", "not comparable", "--csv", '"framework"', "margin"):
         assert word in shown.stdout
+
+
+def _small_catalogue(tmp_path: Path, candidates: int) -> Results:
+    document = json.loads((_run(tmp_path, f"c{candidates}") / "results.json").read_text())
+    for block in (*document["variants"].values(), *document["baselines"].values()):
+        block["candidates"] = [candidates] * 4
+        if candidates <= 50:
+            block["metrics"]["hr@50"] = block["metrics"]["hr@100"] = {"values": [1.0] * 4}
+    return parse(document)
+
+
+def test_a_list_as_long_as_the_catalogue_gets_no_verdict(tmp_path: Path) -> None:
+    results = _small_catalogue(tmp_path, 40)
+    for comparison in within_run(results):
+        small, large, mrr = comparison.metrics
+        assert (small.verdict, large.verdict) == ("no verdict", "no verdict")
+        assert small.reason == "a list of 50 holds all 40 candidates, so that every model gets 1.0000"
+        assert small.difference is None
+        assert small.p_different is None
+        assert mrr.verdict != "no verdict"
+        assert mrr.difference is not None
+        assert mrr.p_different == pytest.approx(mrr.difference.p_value)  # Holm over one metric
+    text = results_table(results)
+    assert "HR@50 says nothing here: a list of 50 holds all 40 candidates" in text
+    assert "HR@100 says nothing here: a list of 100 holds all 40 candidates" in text
+    assert "MRR x10 says nothing" not in text
+
+
+def test_a_catalogue_between_the_cutoffs_silences_the_longer_list_only(tmp_path: Path) -> None:
+    (comparison, *_) = within_run(_small_catalogue(tmp_path, 80))
+    assert [entry.verdict == "no verdict" for entry in comparison.metrics] == [False, True, False]
+
+
+def test_a_masked_catalogue_is_as_long_as_chance_says(tmp_path: Path) -> None:
+    root = _run(tmp_path, "m", settings={"evaluation.mask_seen": True})
+    document = json.loads((root / "results.json").read_text())
+    document["baselines"]["chance"]["metrics"]["hr@100"] = {"values": [1.0] * 4}
+    results = parse(document)
+    (comparison, *_) = within_run(results)
+    assert [entry.verdict == "no verdict" for entry in comparison.metrics] == [False, True, False]
+    text = results_table(results)
+    assert "Ranks are over the items of the replicate without the user's training items." in text
+    assert "all items" not in text
+
+
+def test_what_is_ranked_is_said_or_said_to_be_unknown(tmp_path: Path) -> None:
+    assert "Ranks are over all items of the replicate" in results_table(_parsed(_run(tmp_path, "a")))
+    everything = _parsed(_run(tmp_path, "b", settings={"evaluation.candidates": "all"}))
+    assert "Ranks are over all items of the data set" in results_table(everything)
+    assert "Which items are ranked is not stated." in results_table(seed_results())
+
+
+SAME_DATA = {"sampling.user_fraction": 1.0, "sampling.replacement": False}
+
+
+def test_replicates_that_are_the_same_data_get_no_p_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = _run(tmp_path, "s", settings=SAME_DATA)
+    results = _parsed(root)
+    for comparison in within_run(results):
+        assert verdicts(comparison) == ["no verdict"] * 3
+        assert all("same data" in entry.reason and entry.difference is None for entry in comparison.metrics)
+    assert {entry.difference for c in with_papers(results) for entry in c.metrics} == {None}
+    assert "± is the SD over seeds on the same data" in results_table(results)
+    assert main([str(root), "--json"]) == 0
+    rows = [row for c in json.loads(capsys.readouterr().out) for row in c["metrics"].values()]
+    assert {row[key] for row in rows for key in ("p", "p_holm", "tost_p", "difference_ci95", "bootstrap_p")} == {None}
+    other = _parsed(_run(tmp_path, "o"))
+    for pair in ((results, other), (other, results)):
+        assert verdicts(with_run(*pair, ("a", "b"))[0]) == ["no verdict"] * 3
+
+
+def test_replicates_that_share_users_are_a_caveat(tmp_path: Path) -> None:
+    near = _parsed(_run(tmp_path, "n", settings={"sampling.user_fraction": 1.0}))
+    for comparison in [*within_run(near), *with_papers(near), *with_run(near, near, ("a", "b"))]:
+        assert any("share about 63 % of their users" in caveat for caveat in comparison.caveats)
+        assert comparison.resampled == "replicates of the draw of users, of which two share about 63 %"
+        assert all(entry.difference is not None for entry in comparison.metrics)
+    far = _parsed(_run(tmp_path, "f"))
+    assert not any("share about" in caveat for c in within_run(far) for caveat in c.caveats)
+
+
+def test_every_form_says_what_its_intervals_are_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(_run(tmp_path, "a"))
+    over = "replicates of the draw of users, of which two share about 3 %"
+    main([root])
+    assert f"Intervals and p values are over {over}." in capsys.readouterr().out
+    main([root, "--json"])
+    assert {c["intervals_over"] for c in json.loads(capsys.readouterr().out)} == {over}
+    main([root, "--csv"])
+    assert {row["intervals_over"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))} == {over}
+
+
+def test_a_margin_is_fixed_against_a_paper_and_an_estimate_against_a_run(tmp_path: Path) -> None:
+    results = _parsed(_run(tmp_path, "a"))
+    assert {entry.margin_fixed for c in with_papers(results) for entry in c.metrics} == {True}
+    own = [entry for c in [*within_run(results), *with_run(results, results, ("a", "b"))] for entry in c.metrics]
+    assert {entry.margin_fixed for entry in own} == {False}
+    for entry in own:
+        assert entry.equivalence is not None
+        assert entry.equivalence.ratio90 is not None
+        if entry.verdict == "equivalent":
+            assert "lies within 0.9 to 1.1" in entry.reason

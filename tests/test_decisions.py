@@ -22,7 +22,7 @@ from tfdat.frameworks.batches import EpochBatches
 from tfdat.frameworks.keras_fit import compiled_model, fit
 from tfdat.harness.record import baseline_record
 from tfdat.harness.tasks import Experiment
-from tfdat.statistics.results_file import Metric
+from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.text import format_metric
 
 
@@ -249,7 +249,7 @@ def test_evaluation_decisions_change_the_metrics(key, alternative):
 
 
 def test_the_printed_spread_is_the_chosen_one():
-    metric = Metric(mean=0.5, sd=0.1, n=4)
+    metric = Estimate(0.5, 0.1, 4)
     spreads = [get(Config(), "analysis.spread"), *dict(of("analysis"))["analysis.spread"].split()]
     shown = {spread: format_metric(metric, spread) for spread in ("sd", "se", "ci95")}
     assert len(set(shown.values())) == 3

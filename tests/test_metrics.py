@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfdat.evaluation.baselines import chance
-from tfdat.evaluation.metrics import draw, headline, hit_curve, hit_rate, reciprocal_rank
+from tfdat.evaluation.metrics import METRICS, chance, draw, headline, hit_curve, hit_rate
 from tfdat.evaluation.ranking import Ranks
 
 BLOCKS = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=8)
@@ -15,6 +14,10 @@ BLOCKS = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=
 def ranks_of(blocks):
     first = np.array([first for first, _ in blocks], dtype=np.int32)
     return Ranks(first, first + np.array([width for _, width in blocks], dtype=np.int32))
+
+
+def reciprocal_rank(ranks, ties, cutoff=None):
+    return METRICS["mrr_x10"].per_user(ranks, ties, cutoff)
 
 
 def possible_ranks(ranks):
@@ -115,3 +118,64 @@ def test_chance_is_exact():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(ranks_of([(1, 0)]))
+
+
+@given(blocks=BLOCKS, cutoff=st.none() | st.integers(1, 400))
+@settings(deadline=None)
+def test_every_metric_is_the_mean_gain_over_the_block(blocks, cutoff):
+    ranks = ranks_of(blocks)
+    for metric in METRICS.values():
+        limit = metric.cutoff or cutoff or 10**9
+        worth = [
+            np.mean(np.where(possible <= limit, metric.gain(possible.astype(float)), 0))
+            for possible in possible_ranks(ranks)
+        ]
+        np.testing.assert_allclose(metric.per_user(ranks, "expected", cutoff), worth, rtol=1e-10)
+
+
+@given(
+    ranks=st.lists(st.integers(1, 5000), min_size=1, max_size=50),
+    ties=st.sampled_from(["mid", "optimistic", "pessimistic"]),
+)
+@settings(deadline=None)
+def test_a_headline_without_ties_is_the_same_to_the_bit_whatever_ties_count(ranks, ties):
+    alone = np.array(ranks, dtype=np.int32)
+    assert headline(Ranks(alone, alone), "expected") == headline(Ranks(alone, alone), ties)
+
+
+@given(candidates=st.integers(1, 300), users=st.integers(1, 20))
+@settings(deadline=None)
+def test_a_model_whose_scores_are_all_equal_gets_what_chance_gets(candidates, users):
+    ranks = Ranks(np.ones(users, np.int32), np.full(users, candidates, np.int32))
+    assert headline(ranks, "expected") == pytest.approx(chance(candidates), rel=1e-12)
+
+
+def test_mid_ranks_let_a_collapsed_model_look_good():
+    ranks = Ranks(np.ones(5, np.int32), np.full(5, 99, np.int32))
+    assert headline(ranks, "mid")["hr@50"] == 1.0
+    assert headline(ranks, "expected")["hr@50"] == pytest.approx(50 / 99)
+
+
+def test_chance_is_averaged_over_users_with_different_candidates():
+    counts = np.array([40, 200, 1000])
+    values = chance(counts)
+    assert values["hr@50"] == pytest.approx(np.mean([1, 50 / 200, 50 / 1000]))
+    each = [10 * np.mean(1 / np.arange(1, count + 1)) for count in counts]
+    assert values["mrr_x10"] == pytest.approx(np.mean(each))
+    with pytest.raises(ValueError, match="positive integers"):
+        chance(np.array([3, 0]))
+
+
+def test_a_metric_knows_when_it_says_nothing():
+    constant = {
+        key: [n for n in (1, 2, 49, 50, 51, 100, 101) if metric.is_constant(n)] for key, metric in METRICS.items()
+    }
+    assert constant == {"hr@50": [1, 2, 49, 50], "hr@100": [1, 2, 49, 50, 51, 100], "mrr_x10": [1]}
+
+
+def test_a_metric_has_its_range_and_its_label():
+    assert [(metric.key, metric.label, metric.highest) for metric in METRICS.values()] == [
+        ("hr@50", "HR@50", 1.0),
+        ("hr@100", "HR@100", 1.0),
+        ("mrr_x10", "MRR x10", 10.0),
+    ]

@@ -20,13 +20,13 @@ def replicate(**arrays: Any) -> StoredReplicate:
     )
 
 
-def test_hit_rates_are_shares_of_mid_ranks_and_end_at_one() -> None:
+def test_hit_rates_are_expected_shares_and_end_at_one() -> None:
     optimistic = np.random.default_rng(0).integers(1, ITEMS, 500)
-    pessimistic = np.minimum(optimistic + 2, ITEMS)  # mid-ranks at whole numbers
+    pessimistic = np.minimum(optimistic + 2, ITEMS)
     curve = curves.hit_rates([replicate(optimistic=optimistic, pessimistic=pessimistic)])
-    mid = (optimistic + pessimistic) / 2
-    assert curve.mean == pytest.approx([(mid <= k).mean() for k in curve.x])
-    assert (curve.x[0], curve.x[-1], curve.mean[-1]) == (1, ITEMS, 1)
+    among = [np.clip((k - optimistic + 1) / (pessimistic - optimistic + 1), 0, 1) for k in curve.x]
+    assert curve.mean == pytest.approx([share.mean() for share in among])
+    assert (curve.x[0], curve.x[-1], curve.mean[-1]) == (1, ITEMS, pytest.approx(1, abs=1e-12))
 
 
 def test_histories_of_different_length_are_averaged_over_those_that_still_train() -> None:
@@ -95,7 +95,7 @@ def test_two_by_two_pairs_replicates_by_name() -> None:
         "dat": variant("abc", [0.1, 0.2, 0.3]),
         "dat-no-cal": variant("cba", [0.25, 0.15, 0.05]),
         "dat-no-amm": variant("abc", [0.1, 0.2, 0.3]),
-        "two-tower": variant("xbc", [9.0, 0.15, 0.25]),
+        "two-tower": variant("xbc", [0.9, 0.15, 0.25]),
     }
     (table,) = two_by_two(parse({"framework": "x", "variants": variants}))
     assert table.effects["CAL"].difference == pytest.approx(0.05)

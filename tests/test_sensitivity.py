@@ -13,7 +13,7 @@ from tfdat.cli import run_command
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, decision_fields, differences, with_values
 from tfdat.errors import UserError
-from tfdat.evaluation.metrics import headline
+from tfdat.evaluation.metrics import METRICS, headline
 from tfdat.evaluation.ranking import Ranks
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.harness.run import Plan, run
@@ -25,8 +25,8 @@ from tfdat.sensitivity.effects import Evaluated, Head, cal_effects, effect, summ
 from tfdat.sensitivity.plot import draw
 from tfdat.sensitivity.run import run_alternatives
 from tfdat.sensitivity.tables import cal_sentence, csv_text, table
-from tfdat.statistics.published import METRICS
-from tfdat.statistics.tests import Sample, paired, welch
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.tests import paired, welch
 
 CONFIG = with_values(Config(), {**SMALL_SETTINGS, "training.epochs": 1})
 
@@ -236,12 +236,12 @@ class TestTable:
     def test_draws_of_their_own_are_compared_unpaired(self):
         """An alternative by its own pairing, whichever the base has."""
         one = found(paired_variants=False, paired_with_base=False).switches[0]
-        own = welch(Sample.of([0.20, 0.21, 0.23]), Sample.of([0.10, 0.11, 0.12]))
+        own = welch(Estimate.of([0.20, 0.21, 0.23]), Estimate.of([0.10, 0.11, 0.12]))
         assert one.effects("dat")["hr@50"].ci95 == own.interval()
-        cal = welch(Sample.of([0.20, 0.21, 0.23]), Sample.of([0.25, 0.26, 0.27]))
+        cal = welch(Estimate.of([0.20, 0.21, 0.23]), Estimate.of([0.25, 0.26, 0.27]))
         assert one.cal["hr@50"].ci95 == cal.interval()
         base = summarize(HEAD, BASE, [], paired_variants=False).base
-        wanted = welch(Sample.of([0.10, 0.11, 0.12]), Sample.of([0.08, 0.09, 0.101]))
+        wanted = welch(Estimate.of([0.10, 0.11, 0.12]), Estimate.of([0.08, 0.09, 0.101]))
         assert base.cal["hr@50"].ci95 == wanted.interval()
 
     def test_json_csv_and_plot_agree(self, tmp_path):

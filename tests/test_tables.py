@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from run_directory import write_run
 
-from tfdat.statistics.published import DATASETS, METRICS, NOTES, RESULTS, published
+from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.published import DATASETS, NOTES, RESULTS, published
 from tfdat.statistics.results_file import parse, read
-from tfdat.statistics.summary import summarize
 from tfdat.statistics.text import results_table
 
 Document = dict[str, Any]
@@ -22,7 +23,10 @@ Document = dict[str, Any]
 
 def document(comparable: bool = False, spread: str = "sd") -> Document:
     def metrics(*means: float) -> Document:
-        return {key: summarize([mean - 0.001, mean, mean + 0.001]) for key, mean in zip(METRICS, means, strict=True)}
+        return {
+            key: Estimate.of([mean - 0.001, mean, mean + 0.001]).to_json()
+            for key, mean in zip(METRICS, means, strict=True)
+        }
 
     return {
         "schema_version": 1,
@@ -67,7 +71,7 @@ def test_published_numbers_are_those_of_the_seed() -> None:
 def test_published_rows_have_every_metric_and_the_note_about_users_is_true() -> None:
     assert {row.label for row in RESULTS} >= {"DAT, yu2021", "DAT w/o CAL, cornelisse2024", "MIND, yu2021"}
     for row in RESULTS:
-        assert tuple(row.metrics) == METRICS
+        assert tuple(row.metrics) == tuple(METRICS)
     assert DATASETS[0].users > DATASETS[1].users
     assert any("695,513" in note and "603,668" in note for note in NOTES)
 
@@ -121,7 +125,7 @@ def test_a_name_from_a_file_cannot_drive_the_terminal() -> None:
     text = results_table(parse(results))
     assert "\x1b" not in text
     assert "\x07" not in text
-    assert "evil?[2J?name" in text
+    assert r"evil\x1b[2J\nname" in text
 
 
 def test_values_and_their_summary_read_the_same() -> None:
@@ -190,7 +194,7 @@ def test_a_wrong_schema_is_one_line_that_names_the_field(edit: Callable[[Documen
 
 @pytest.mark.parametrize("text", ["{", "[]", "", "[" * 10_000, '{"framework": NaN}'])
 def test_what_is_no_results_json_is_one_line(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^x\.json: ") as caught:
+    with pytest.raises(ValueError, match=r"^x\.json\b") as caught:
         parse(text, "x.json")
     assert "\n" not in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 python -m tfdat.compare runs/mine
 python -m tfdat.compare runs/mine runs/other results_pytorch.json
+python -m tfdat.compare runs/mine --check users-items
 """
 
 from __future__ import annotations
@@ -10,35 +11,49 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfdat import results as runs_of
 from tfdat.cli import Parser, run_command
-from tfdat.statistics.comparisons import margin_share, with_papers, with_run, within_run
+from tfdat.errors import UserError
+from tfdat.evaluation.baselines import BASELINES
+from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics import users_items
+from tfdat.statistics.comparisons import margin_share, own_pairs, with_papers, with_run, within_run
+from tfdat.statistics.names import plain
 from tfdat.statistics.results_file import Results, read
 from tfdat.statistics.text import comparison_table, results_table
 from tfdat.statistics.verdicts import Comparison, row, to_json
 
-_EPILOG = """\
+_METRIC_NAMES = ", ".join(
+    key if metric.scale == 1 else f"{key} ({metric.scale:g} times the mean)" for key, metric in METRICS.items()
+)
+_EPILOG = f"""\
 examples:
   python -m tfdat.compare runs/mine                     the papers' tables; what CAL and AMM add; MostPop
   python -m tfdat.compare runs/mine runs/twin           two runs, paired where they share replicates
   python -m tfdat.compare runs/mine pytorch.json --csv  as a spreadsheet
+  python -m tfdat.compare runs/mine --check users-items intervals over other users and other items
 
-verdicts, one a metric:
+verdicts, one per metric:
   equivalent      the difference lies within the margin (two one-sided tests)
   different       the difference is not zero, and is not shown to lie within the margin
   inconclusive    neither is shown: too few replicates or too much spread
+  no verdict      the metric or the replicates say nothing: K covers the catalogue, or all replicates are the same data
   not comparable  synthetic data against a paper, other data, or catalogues of different size
 
-Tests hold at 5 % after Holm's correction over the metrics. The margin is a share of the right side's mean; it is fixed
-before a run and stored with it: python -m tfdat.train --set analysis.equivalence_margin=0.1
+Tests hold at 5 % after Holm's correction over the metrics. The margin is a share of the right side's mean. Against a
+paper that mean is a printed number; against a run it is an estimate, and left - (1 ± share) x right is tested. The
+share is stored with a run before it starts: python -m tfdat.train --set analysis.equivalence_margin=0.1
 
 The least that a results file of another framework has to hold:
-  {"framework": "pytorch 2.5",
-   "variants": {"dat": {"metrics": {"hr@50": {"mean": 0.047, "sd": 0.0066, "n": 35}}}}}
-with "values": [...], one a replicate, in place of mean, sd and n where they are known. "candidates" and "users" beside
-"metrics" state the size of a replicate. Metrics: hr@50, hr@100, mrr_x10 (10 times the mean reciprocal rank).
+  {{"framework": "pytorch 2.5",
+   "variants": {{"dat": {{"metrics": {{"hr@50": {{"mean": 0.047, "sd": 0.0066, "n": 35}}}}}}}}}}
+with "values": [...], one per replicate, in place of mean, sd and n where they are known. "candidates" and "users"
+beside "metrics" state the size of a replicate. Metrics: {_METRIC_NAMES};
+rates, not percentages. HR@50, recall@50, hit@50 and MRR are understood.
 """
 
 
@@ -60,21 +75,57 @@ def make_parser() -> Parser:
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of the tables")
-    form.add_argument("--csv", action="store_true", help="print CSV, one line a metric, instead of the tables")
+    form.add_argument("--csv", action="store_true", help="print CSV, one line per metric, instead of the tables")
+    parser.add_argument(
+        "--check",
+        choices=("users-items",),
+        help="resample the users and items of RUN's test set in place of its replicates",
+    )
     return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     options = make_parser().parse_args(argv)
+    if options.check:
+        return _check(options)
     runs = [(path, read(path)) for path in (options.run, *options.other)]
+    notes = [f"note: {plain(note)}" for _, results in runs for note in results.notes]
     comparisons = _comparisons(runs)
+    if options.json or options.csv:
+        print("".join(f"{note}\n" for note in notes), end="", file=sys.stderr)
     if options.json:
         print(json.dumps([to_json(comparison) for comparison in comparisons], indent=1))
     elif options.csv:
-        print(_csv(comparisons), end="")
+        print(_csv(_lines(comparisons)), end="")
     else:
-        print(_text([results for _, results in runs], comparisons))
+        print("\n".join([*notes, _text(runs, comparisons)]))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.other:
+        raise UserError("--check users-items is about one run. Leave out the other paths.")
+    run = runs_of.load(options.run)
+    if not run.path.is_dir():
+        raise UserError(
+            f"--check users-items needs a run directory and its replicates. Received: {plain(options.run)}."
+        )
+    results = run.results
+    models = [*results.variants, *(name for name in results.baselines if name in BASELINES)]
+    evaluation = results.config.get("evaluation", {})
+    checked = users_items.check(
+        {name: list(run.per_user(name)) for name in models},
+        own_pairs(results),
+        evaluation.get("ties", "expected"),
+        evaluation.get("mrr_cutoff"),
+    )
+    if options.json:
+        print(json.dumps(users_items.to_json(checked), indent=1))
+    elif options.csv:
+        print(_csv(map(_flat, users_items.to_json(checked))), end="")
+    else:
+        print(users_items.table(checked))
     return 0
 
 
@@ -85,21 +136,33 @@ def _comparisons(runs: list[tuple[str, Results]]) -> list[Comparison]:
     return [comparison for name, other in others for comparison in with_run(first, other, (path, name))]
 
 
-def _text(runs: list[Results], comparisons: list[Comparison]) -> str:
-    spread = str(runs[0].setting("analysis.spread", "sd"))
-    tables = [results_table(results, with_published=len(runs) == 1) for results in runs]
-    margin = (
-        f"Equivalence margin: {margin_share(runs[0]) * 100:g} % of the right side's mean, stored with the first run."
+def _text(runs: list[tuple[str, Results]], comparisons: list[Comparison]) -> str:
+    first = runs[0][1]
+    spread = str(first.setting("analysis.spread", "sd"))
+    tables = [results_table(results, with_published=len(runs) == 1) for _, results in runs]
+    return "\n\n".join(
+        [*tables, _margin_line(first), *(comparison_table(comparison, spread) for comparison in comparisons)]
     )
-    return "\n\n".join([*tables, margin, *(comparison_table(comparison, spread) for comparison in comparisons)])
 
 
-def _csv(comparisons: list[Comparison]) -> str:
-    lines = [
-        {"left": comparison.left, "right": comparison.right, "metric": verdict.metric, **_flat(row(verdict))}
-        for comparison in comparisons
-        for verdict in comparison.metrics
-    ]
+def _margin_line(first: Results) -> str:
+    stored = first.setting("analysis.equivalence_margin", None) is not None
+    where = "stored with the first run before it started" if stored else "the default, since the first file states none"
+    return (
+        f"Equivalence margin: {margin_share(first) * 100:g} % of the right side's mean; the share is {where}. "
+        "A paper's mean is a fixed number; that of a run is an estimate, and the ratio of the sides is tested."
+    )
+
+
+def _lines(comparisons: list[Comparison]) -> Iterable[dict[str, Any]]:
+    for comparison in comparisons:
+        sides = {"left": comparison.left, "right": comparison.right}
+        for verdict in comparison.metrics:
+            yield {**sides, "metric": verdict.metric, **_flat(row(verdict)), "intervals_over": comparison.resampled}
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    lines = [{key: _cell(value) for key, value in line.items()} for line in rows]
     text = io.StringIO()
     if lines:
         writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
@@ -108,11 +171,19 @@ def _csv(comparisons: list[Comparison]) -> str:
     return text.getvalue()
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def _cell(value: Any) -> Any:
+    """Text of a file that a spreadsheet would take for a formula gets a quote before it."""
+    if not isinstance(value, str):
+        return value
+    shown = plain(value)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Intervals as two columns, `<name>_low` and `<name>_high`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if "_ci" in key:
+        if "_ci" in key or key.startswith("ci95"):
             flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
         else:
             flat[key] = value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from tfdat.config import Config
 from tfdat.config.overrides import apply_assignments, as_text, differences, from_dict, get, with_values
 from tfdat.errors import UserError, shortened
+from tfdat.jsonfile import read_object
 
 DEFAULT_DATA = "amazon_books/synthetic"
 
@@ -176,11 +176,8 @@ def resolve(preset_name: str, data: str, assignments: Sequence[str]) -> tuple[Co
 def _from_file(path: Path) -> Config:
     if not path.is_file():
         raise UserError(f"There is no preset file {path}.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}.") from None
-    settings = content.get("config", content) if isinstance(content, Mapping) else None
+    content = read_object(path)
+    settings = content.get("config", content)
     if not isinstance(settings, Mapping):
         raise UserError(f"{path} should hold an object of settings, or one under 'config'.")
     return from_dict(settings)

@@ -21,19 +21,20 @@ class EvaluationConfig(Decisions):
         alternatives=(True,),
     )
     ties: Literal["mid", "expected", "optimistic", "pessimistic", "random"] = decision(
-        "mid",
+        "expected",
         number=45,
         source="ours",
         paper="not said",
-        reason="equal scores share the middle of their block: a collapsed model cannot look good; all are stored",
-        alternatives=("expected", "optimistic", "pessimistic", "random"),
+        reason="equal scores count with the mean over their random orders, so that a model whose scores are all equal "
+        "gets what chance gets; 'mid' gives it HR@K 1 where K is half the catalogue or more; both ends are stored",
+        alternatives=("mid", "optimistic", "pessimistic", "random"),
     )
     candidates: Literal["replicate", "all"] = decision(
         "replicate",
         number=46,
         source="said",
         paper="'the evaluation data only contains the users and items in the sample'",
-        reason="as said; 'all' ranks the whole data set's items, untrained ones included",
+        reason="as stated; 'all' ranks the whole data set's items, untrained ones included",
         alternatives=("all",),
     )
     protocol: Literal["own", "panel"] = decision(
@@ -87,6 +88,7 @@ class AnalysisConfig(Decisions):
         number=50,
         source="ours",
         paper="'similar'",
-        reason="a share of the published value, fixed before the run",
+        reason="a share of the right side's mean: of the published value against a paper, of the other model's "
+        "estimate between runs, where left - (1 ± share) x right is tested",
         alternatives=(0.2,),
     )

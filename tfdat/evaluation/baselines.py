@@ -1,4 +1,4 @@
-"""What any model is measured against: chance, the most popular items, and three classics.
+"""What any model is measured against, beside chance: the most popular items, and three classics.
 
 ItemKNN, ALS and BPR come from the `implicit` package (extra `baselines`). They train on the same pairs, with one
 thread and a fixed seed, so that they repeat to the bit, and are ranked as the models are. Their settings come from a
@@ -9,10 +9,12 @@ small grid on two sparse sets of real Amazon reviews (Books and Digital Music, 3
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,10 +22,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tfdat.evaluation.metrics import headline
+from tfdat.errors import UserError, shortened
 from tfdat.evaluation.ranking import (
     RankedReplicate,
-    Ranks,
     rank_scores,
     rank_shared_scores,
     rank_vectors,
@@ -53,24 +54,6 @@ class Holdout(Protocol):
     def seen_indptr(self) -> NDArray[np.int64]: ...
     @property
     def seen_items(self) -> NDArray[np.int32]: ...
-
-
-def chance(num_candidates: int, mrr_cutoff: int | None = None) -> dict[str, float]:
-    """The exact expectation of the headline metrics when the candidates are ordered at random.
-
-    HR@K is K/N (at most 1), the mean reciprocal rank (1 + 1/2 + ... + 1/N) / N.
-
-    Args:
-      num_candidates: N, at least 1.
-      mrr_cutoff: a rank beyond it counts 0; None for the full ranking.
-
-    Raises:
-      ValueError: there are no candidates.
-    """
-    if num_candidates < 1:
-        raise ValueError(f"`num_candidates` should be a positive integer. Received: {num_candidates}.")
-    anywhere = Ranks(np.array([1], dtype=np.int32), np.array([num_candidates], dtype=np.int32))
-    return headline(anywhere, "expected", mrr_cutoff)
 
 
 class Recommender:
@@ -108,7 +91,7 @@ def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> Ranker:
       neighbors: neighbours kept for each item, itself included.
 
     Raises:
-      ValueError: `implicit` is not installed.
+      UserError: `implicit` is not installed.
     """
     del seed
     matrix = _interactions(replicate)
@@ -148,7 +131,7 @@ def als(
       iterations: alternations.
 
     Raises:
-      ValueError: `implicit` is not installed.
+      UserError: `implicit` is not installed.
     """
     with _alone_and_quiet():
         model = _implicit("cpu.als").AlternatingLeastSquares(
@@ -183,7 +166,7 @@ def bpr(
       iterations: passes over as many draws as there are training pairs.
 
     Raises:
-      ValueError: `implicit` is not installed.
+      UserError: `implicit` is not installed.
     """
     with _alone_and_quiet():
         model = _implicit("cpu.bpr").BayesianPersonalizedRanking(
@@ -198,37 +181,81 @@ def bpr(
     return _factors(model)
 
 
-BASELINES: dict[str, Recommender] = {
-    "mostpop": mostpop,
-    "itemknn": itemknn,
-    "als": als,
-    "bpr": bpr,
-}
-"""Baselines by the name that a table gives them: (replicate, seed) -> ranks."""
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """An entry of `BASELINES`.
+
+    Attributes:
+      key: its name on the command line and in files.
+      label: its name in print.
+      recommender: what trains it and ranks.
+      package: what it needs beyond tfdat's own dependencies, by the name it is imported by, or None.
+      requirement: what pip is asked for, with `package`.
+    """
+
+    key: str
+    label: str
+    recommender: Recommender
+    package: str | None = None
+    requirement: str = ""
+
+    def fit(self, replicate: Holdout, seed: int) -> Ranker:
+        """Trains on `replicate`."""
+        return self.recommender.fit(replicate, seed)
+
+    def __call__(self, replicate: Holdout, seed: int) -> RankedReplicate:
+        """Trains on `replicate` and ranks its test items among all items."""
+        return self.recommender(replicate, seed)
+
+    def require(self) -> None:
+        """Raises UserError where the package that it needs is not installed."""
+        if self.package is not None:
+            _imported(self.package, self.requirement)
+
+
+_IMPLICIT = ("implicit", "implicit>=0.7.2,<0.8")
+
+BASELINES: Mapping[str, Baseline] = MappingProxyType(
+    {
+        baseline.key: baseline
+        for baseline in (
+            Baseline("mostpop", "MostPop", mostpop),
+            Baseline("itemknn", "ItemKNN", itemknn, *_IMPLICIT),
+            Baseline("als", "ALS", als, *_IMPLICIT),
+            Baseline("bpr", "BPR", bpr, *_IMPLICIT),
+        )
+    }
+)
+"""Every baseline that is trained, by its key. MostPop stands in every run; chance is computed, see `metrics.chance`."""
 
 
 def check_baselines(names: Iterable[str]) -> None:
     """Says before hours of training what would fail after them.
 
     Raises:
-      ValueError: a name is not in `BASELINES`, or a package that it needs is not installed.
+      UserError: a name is not in `BASELINES`, or a package that it needs is not installed.
     """
     for name in names:
         if name not in BASELINES:
-            raise ValueError(f"Unknown baseline {name!r}. Known: {', '.join(BASELINES)}.")
-        if name != "mostpop":
-            _implicit("nearest_neighbours")
+            raise UserError(f"Unknown baseline {shortened(name)}. Known: {', '.join(BASELINES)}.")
+        BASELINES[name].require()
+
+
+def _imported(module: str, requirement: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.split(".", maxsplit=1)[0]
+        if error.name and error.name.split(".")[0] == package:
+            users = ", ".join(key for key, baseline in BASELINES.items() if baseline.package == package)
+            raise UserError(
+                f"The package {package} is not installed; baselines that need it: {users}. pip install '{requirement}'"
+            ) from None
+        raise
 
 
 def _implicit(module: str) -> Any:
-    try:
-        return importlib.import_module(f"implicit.{module}")
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "implicit":
-            raise ValueError(
-                "The baselines itemknn, als and bpr need the package implicit: pip install 'implicit>=0.7.2,<0.8'."
-            ) from None
-        raise
+    return _imported(f"implicit.{module}", _IMPLICIT[1])
 
 
 @contextlib.contextmanager

@@ -1,16 +1,23 @@
-"""Metrics from exact ranks: one value per user; averaging is the caller's.
+"""Metrics from exact ranks: what they are, one value per user, and what chance gets.
+
+`METRICS` is the only list of them: tables, plots, sweeps and checks of other people's files derive from it. A metric
+is defined by its gain, what a test item at a given rank is worth, so that a new one needs one entry here.
 
 A test item that shares its score with others has no single rank but a block of them, from `Ranks.optimistic` to
 `Ranks.pessimistic`. `Ties` says what a metric makes of the block:
 
-- `mid`: the middle of the block is the rank.
-- `expected`: the expectation of the metric over the random orders of the block.
+- `expected`: the expectation of the metric over the random orders of the block. A model whose scores are all equal
+  gets exactly what chance gets.
+- `mid`: the middle of the block is the rank. With all scores equal, HR@K is 1 where K is half the catalogue or more.
 - `optimistic`, `pessimistic`: an end of the block is the rank; with all scores equal the first makes HR@K 1.
 - `random`: a rank drawn uniformly from the block.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -19,43 +26,99 @@ from numpy.typing import NDArray
 from tfdat.evaluation.ranking import Ranks
 
 Ties = Literal["mid", "expected", "optimistic", "pessimistic", "random"]
+Gain = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""What a test item is worth at each of some ranks, counted from 1; in [0, 1] and never rising."""
 
-HIT_CUTOFFS = (50, 100)
-"""The K of HR@K in the papers' tables."""
 
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric of rankings with one test item per user; more is better.
 
-def hit_rate(ranks: Ranks, k: int, ties: Ties, generator: np.random.Generator | None = None) -> NDArray[np.float64]:
-    """HR@K: whether the test item is among the first `k`.
-
-    Args:
-      ranks: ranks of m test items.
-      k: length of the recommended list, at least 1.
-      ties: what to make of equal scores. `expected` gives the share of the block that is among the first `k`.
-      generator: the source of the draws; needed for `random` only.
-
-    Returns:
-      [m] values in [0, 1]; only 0 and 1 unless `ties` is `expected`.
-
-    Raises:
-      ValueError: `k` is not positive, `ties` is unknown, or `random` comes without a generator.
+    Attributes:
+      key: its name in files.
+      name: its name in print.
+      gain: what a test item at a rank is worth.
+      cutoff: K; a rank beyond it is worth 0. None for the full ranking, which `evaluation.mrr_cutoff` may cut.
+      scale: the mean gain is multiplied by it, as the papers print it.
+      spellings: other names of the same mean gain, without the scale; a number for K is appended to each.
     """
-    if k < 1:
-        raise ValueError(f"`k` should be a positive integer. Received: {k}.")
-    if ties != "expected":
-        return (_single_rank(ranks, ties, generator) <= k).astype(np.float64)
-    first, last = _block(ranks)
-    return np.clip((k - first + 1) / (last - first + 1), 0.0, 1.0)
+
+    key: str
+    name: str
+    gain: Gain
+    cutoff: int | None = None
+    scale: float = 1.0
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name in print, with the scale."""
+        return self.name if self.scale == 1 else f"{self.name} x{self.scale:g}"
+
+    @property
+    def highest(self) -> float:
+        """The value of a ranking that puts every test item first; the lowest is 0."""
+        return self.at(1)
+
+    def at(self, rank: int) -> float:
+        """The value where every test item has rank `rank`."""
+        return self.scale * float(_cut(self.gain, np.array([rank], dtype=np.float64), self.cutoff)[0])
+
+    def per_user(
+        self, ranks: Ranks, ties: Ties, cutoff: int | None = None, generator: np.random.Generator | None = None
+    ) -> NDArray[np.float64]:
+        """[m] the gains; `cutoff` counts where the metric has none of its own. See `gains`."""
+        return gains(ranks, self.gain, ties, cutoff if self.cutoff is None else self.cutoff, generator)
+
+    def mean(
+        self, ranks: Ranks, ties: Ties, cutoff: int | None = None, generator: np.random.Generator | None = None
+    ) -> float:
+        """The mean gain over users, scaled."""
+        return self.scale * float(self.per_user(ranks, ties, cutoff, generator).mean())
+
+    def is_constant(self, num_candidates: int) -> bool:
+        """Whether every ranking of so many candidates gets the same value, as HR@K does where K covers them all."""
+        return self.at(1) == self.at(num_candidates)
 
 
-def reciprocal_rank(
-    ranks: Ranks, ties: Ties, cutoff: int | None = None, generator: np.random.Generator | None = None
+def _hit(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.ones_like(rank)
+
+
+def _reciprocal(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1.0 / rank
+
+
+_HIT_NAMES = ("hr", "hit", "hits", "hitrate", "hitratio", "recall")
+"""With one test item per user, recall is the hit rate."""
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.key: metric
+        for metric in (
+            Metric("hr@50", "HR@50", _hit, cutoff=50, spellings=_HIT_NAMES),
+            Metric("hr@100", "HR@100", _hit, cutoff=100, spellings=_HIT_NAMES),
+            Metric("mrr_x10", "MRR", _reciprocal, scale=10.0, spellings=("mrr",)),
+        )
+    }
+)
+"""Every metric by its key, in the order of the papers' tables."""
+
+
+def gains(
+    ranks: Ranks,
+    gain: Gain,
+    ties: Ties,
+    cutoff: int | None = None,
+    generator: np.random.Generator | None = None,
 ) -> NDArray[np.float64]:
-    """1 / rank of the test item.
+    """What the test item of each user is worth.
 
     Args:
       ranks: ranks of m test items.
-      ties: what to make of equal scores. `expected` gives the mean of 1/r over the ranks r of the block.
-      cutoff: a rank beyond it counts 0; None for the full ranking.
+      gain: what a rank is worth.
+      ties: what to make of equal scores. `expected` gives the mean gain over the ranks of the block.
+      cutoff: a rank beyond it is worth 0; None for the full ranking.
       generator: the source of the draws; needed for `random` only.
 
     Returns:
@@ -67,15 +130,27 @@ def reciprocal_rank(
     if cutoff is not None and cutoff < 1:
         raise ValueError(f"`cutoff` should be a positive integer or None. Received: {cutoff}.")
     if ties != "expected":
-        rank = _single_rank(ranks, ties, generator)
-        return np.where(rank <= (np.inf if cutoff is None else cutoff), 1.0 / rank, 0.0)
+        return _cut(gain, _single_rank(ranks, ties, generator), cutoff)
     first, last = _block(ranks)
-    end = last if cutoff is None else np.minimum(last, cutoff)
-    # harmonic[n] = 1 + 1/2 + ... + 1/n
-    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, last.max(initial=0) + 1))])
-    mean = (harmonic[end] - harmonic[first - 1]) / (last - first + 1)
+    highest = np.arange(1, last.max(initial=0) + 1, dtype=np.float64)
+    # total[n] = gain(1) + gain(2) + ... + gain(n)
+    total = np.concatenate([[0.0], np.cumsum(_cut(gain, highest, cutoff))])
+    mean = (total[last] - total[first - 1]) / (last - first + 1)
     # A difference of sums would lose digits where the block is a single rank.
-    return np.where(end < first, 0.0, np.where(first == last, 1.0 / first, mean))
+    return np.where(first == last, _cut(gain, first.astype(np.float64), cutoff), mean)
+
+
+def hit_rate(ranks: Ranks, k: int, ties: Ties, generator: np.random.Generator | None = None) -> NDArray[np.float64]:
+    """HR@K for any K: [m] whether the test item is among the first `k`, in [0, 1]; see `gains`.
+
+    Only 0 and 1 unless `ties` is `expected`, which gives the share of the block that is among the first `k`.
+
+    Raises:
+      ValueError: `k` is not positive, or as `gains`.
+    """
+    if k < 1:
+        raise ValueError(f"`k` should be a positive integer. Received: {k}.")
+    return gains(ranks, _hit, ties, k, generator)
 
 
 def hit_curve(
@@ -93,7 +168,7 @@ def hit_curve(
       [max_k] values that never fall; entry K-1 is the mean of `hit_rate(ranks, K, ties)`.
 
     Raises:
-      ValueError: as `hit_rate`.
+      ValueError: as `gains`.
     """
     if max_k < 1:
         raise ValueError(f"`max_k` should be a positive integer. Received: {max_k}.")
@@ -112,26 +187,44 @@ def hit_curve(
 def headline(
     ranks: Ranks, ties: Ties, mrr_cutoff: int | None = None, generator: np.random.Generator | None = None
 ) -> dict[str, float]:
-    """The metrics of the papers' tables, averaged over users.
+    """All `METRICS`, averaged over users.
 
     Args:
       ranks: ranks of m test items, m at least 1.
       ties: what to make of equal scores; with `random` one draw serves all metrics.
-      mrr_cutoff: as `cutoff` of `reciprocal_rank`.
+      mrr_cutoff: a rank beyond it counts 0 in a metric that has no K of its own; None for the full ranking.
       generator: the source of the draws; needed for `random` only.
 
     Returns:
-      `hr@50`, `hr@100` and `mrr_x10`, the mean reciprocal rank times 10.
+      The values by key: `hr@50`, `hr@100` and `mrr_x10`, the mean reciprocal rank times 10.
 
     Raises:
-      ValueError: as `hit_rate` and `reciprocal_rank`, or there are no test items.
+      ValueError: as `gains`, or there are no test items.
     """
     if len(ranks.optimistic) == 0:
         raise ValueError("There are no test items to average over. Check that the split leaves users with a test item.")
     if ties == "random":
         ranks, ties = draw(ranks, generator), "optimistic"
-    values = {f"hr@{k}": float(hit_rate(ranks, k, ties).mean()) for k in HIT_CUTOFFS}
-    return values | {"mrr_x10": 10.0 * float(reciprocal_rank(ranks, ties, mrr_cutoff).mean())}
+    return {key: metric.mean(ranks, ties, mrr_cutoff) for key, metric in METRICS.items()}
+
+
+def chance(candidates: int | NDArray[np.integer], mrr_cutoff: int | None = None) -> dict[str, float]:
+    """The exact expectation of all `METRICS` when the candidates are ordered at random.
+
+    HR@K is K/N (at most 1), the mean reciprocal rank (1 + 1/2 + ... + 1/N) / N.
+
+    Args:
+      candidates: N, the number of candidates of every user, at least 1; or [m] one number per user, over which the
+        expectation is averaged.
+      mrr_cutoff: as for `headline`.
+
+    Raises:
+      ValueError: there are no users, or one without candidates.
+    """
+    last = np.atleast_1d(np.asarray(candidates, dtype=np.int32))
+    if not last.size or last.min() < 1:
+        raise ValueError(f"`candidates` should be positive integers. Received: {candidates}.")
+    return headline(Ranks(np.ones_like(last), last), "expected", mrr_cutoff)
 
 
 def draw(ranks: Ranks, generator: np.random.Generator | None) -> Ranks:
@@ -144,6 +237,11 @@ def draw(ranks: Ranks, generator: np.random.Generator | None) -> Ranks:
         raise ValueError("`ties=random` needs a generator, such as numpy.random.default_rng(0). Received: None.")
     drawn = generator.integers(ranks.optimistic, ranks.pessimistic, endpoint=True, dtype=np.int32)
     return Ranks(drawn, drawn)
+
+
+def _cut(gain: Gain, rank: NDArray[np.float64], cutoff: int | None) -> NDArray[np.float64]:
+    worth = gain(rank)
+    return worth if cutoff is None else np.where(rank <= cutoff, worth, 0.0)
 
 
 def _single_rank(ranks: Ranks, ties: Ties, generator: np.random.Generator | None) -> NDArray[np.float64]:

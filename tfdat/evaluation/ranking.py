@@ -54,12 +54,14 @@ class RankedReplicate:
       score_spread: the standard deviation of a user's scores over all candidates, averaged over users, in units of the
         score. Near 0 the model has collapsed: it cannot tell one item from another.
       num_candidates: size of the catalogue, I.
+      masked_candidates: [m] how many candidates each of the `masked` ranks is among.
     """
 
     full: Ranks
     masked: Ranks
     score_spread: float
     num_candidates: int
+    masked_candidates: NDArray[np.int32]
 
 
 def select_rows(
@@ -151,7 +153,7 @@ def rank_scores(
     """
     _check_candidates(num_rows, num_items, targets, seen_indptr, seen_items)
     above, equal = np.zeros(num_rows, dtype=np.int64), np.zeros(num_rows, dtype=np.int64)
-    seen = np.zeros((2, num_rows), dtype=np.int64)
+    seen = np.zeros((3, num_rows), dtype=np.int64)
     spread = 0.0
     step = max(1, _ENTRIES_AT_ONCE // int(num_items))
     for start in range(0, num_rows, step):
@@ -167,7 +169,7 @@ def rank_scores(
             target, *select_rows(seen_indptr, seen_items, np.arange(part.start, part.stop)), num_items
         )
         seen[:, part] = _seen_counts(rows, scores[rows, items], own)
-    return _ranked(above, equal, (seen[0], seen[1]), spread / max(num_rows, 1), num_items)
+    return _ranked(above, equal, seen, spread / max(num_rows, 1), num_items)
 
 
 def rank_shared_scores(
@@ -229,24 +231,23 @@ def _seen_pairs(
     return rows[others], seen[others]
 
 
-def _seen_counts(
-    rows: NDArray[np.int64], scores: NDArray[np.floating], own: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    above = np.bincount(rows[scores > own[rows]], minlength=len(own))
-    return above, np.bincount(rows[scores == own[rows]], minlength=len(own))
+def _seen_counts(rows: NDArray[np.int64], scores: NDArray[np.floating], own: NDArray[np.floating]) -> NDArray[np.int64]:
+    """[3, m] how many seen items score above each row's target, equal to it, and anywhere."""
+    parts = (rows[scores > own[rows]], rows[scores == own[rows]], rows)
+    return np.stack([np.bincount(part, minlength=len(own)) for part in parts])
 
 
 def _ranked(
     above: NDArray[np.int64],
     equal: NDArray[np.int64],
-    seen: tuple[NDArray[np.int64], NDArray[np.int64]],
+    seen: NDArray[np.int64],
     spread: float,
     num_items: int,
 ) -> RankedReplicate:
     full = Ranks((above + 1).astype(np.int32), (above + equal).astype(np.int32))
     above, equal = above - seen[0], equal - seen[1]
     masked = Ranks((above + 1).astype(np.int32), (above + equal).astype(np.int32))
-    return RankedReplicate(full, masked, spread, int(num_items))
+    return RankedReplicate(full, masked, spread, int(num_items), (num_items - seen[2]).astype(np.int32))
 
 
 def _vector_spread(users: NDArray[np.float32], items: NDArray[np.float32]) -> float:

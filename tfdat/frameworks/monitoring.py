@@ -75,4 +75,4 @@ def validation_hit_rate(model: TwoTowers, replicate: Replicate, k: int = 100) ->
     users, items = replicate.validation_user, replicate.validation_item
     seen = select_rows(replicate.seen_indptr, replicate.seen_items, users)
     ranked = rank_vectors(model.user_vectors()[users], model.item_vectors()[: replicate.num_candidates], items, *seen)
-    return float(hit_rate(ranked.masked, k, "mid").mean())
+    return float(hit_rate(ranked.masked, k, "expected").mean())

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfdat.errors import UserError
+from tfdat.jsonfile import read_object
 
 _TEMPORARY = ".tmp"
 
@@ -88,16 +88,5 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads an object.
-
-    Raises:
-      UserError: the file is not JSON or not an object.
-      OSError: it cannot be read.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} should hold a JSON object.")
-    return content
+    """Reads an object; see `tfdat.jsonfile.read_object`."""
+    return read_object(path)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 from tfdat.evaluation.baselines import Ranker
-from tfdat.evaluation.metrics import headline
+from tfdat.evaluation.metrics import chance, headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
 from tfdat.evaluation.sets import EvaluationSet, by_protocol
 from tfdat.frameworks.contract import TrainedModel
@@ -163,10 +163,13 @@ def _measured(
         headline(ranks, evaluation.ties, evaluation.mrr_cutoff, randomness.generator(purpose))
         for ranks in (ranked.full, ranked.masked)
     )
+    chance_masked = chance(ranked.masked_candidates, evaluation.mrr_cutoff)
     return {
         "metrics": masked if evaluation.mask_seen else full,
         "metrics_masked": masked,
         "metrics_unmasked": full,
+        "chance": chance_masked if evaluation.mask_seen else chance(ranked.num_candidates, evaluation.mrr_cutoff),
+        "chance_masked": chance_masked,
         "candidates": ranked.num_candidates,
         "test_users": users,
     }
@@ -180,6 +183,8 @@ def _rank_arrays(ranked: RankedReplicate, replicate: Replicate, test: Evaluation
         "optimistic_masked": ranked.masked.optimistic,
         "pessimistic_masked": ranked.masked.pessimistic,
         "test_popularity": popularity[test.item].astype(np.int32),
+        "test_user": replicate.user_codes[test.user].astype(np.int32),
+        "test_item": replicate.item_codes[test.item].astype(np.int32),
     }
 
 

@@ -9,12 +9,14 @@ from typing import Any
 from tfdat import __version__
 from tfdat.config.overrides import to_dict
 from tfdat.config.variants import VARIANTS
-from tfdat.evaluation.baselines import chance
+from tfdat.errors import UserError
+from tfdat.evaluation.metrics import chance
 from tfdat.frameworks import framework
 from tfdat.harness.atomic_files import write_json
 from tfdat.harness.directory import RunDirectory, RunSettings
 from tfdat.harness.record import SCHEMA_VERSION
-from tfdat.statistics.summary import summarize
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.variation import Variation
 
 
 def collect(
@@ -39,6 +41,7 @@ def collect(
         "seed": settings.seed,
         "data": settings.data,
         "config": to_dict(settings.config),
+        "intervals_over": Variation.of(to_dict(settings.config)).resampled,
         "counts": _counts(records["mostpop"]),
         "variants": {name: _block(found, settings) for name, found in records.items() if name in VARIANTS and found},
         "baselines": {
@@ -93,7 +96,7 @@ def _other_protocol(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _metrics(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
-    return {name: summarize([record[key][name] for record in records]) for name in records[0][key]}
+    return {name: Estimate.of([record[key][name] for record in records]).to_json() for name in records[0][key]}
 
 
 def _identity(record: dict[str, Any], settings: RunSettings) -> str:
@@ -103,13 +106,30 @@ def _identity(record: dict[str, Any], settings: RunSettings) -> str:
 
 
 def _chance(records: Sequence[dict[str, Any]], settings: RunSettings) -> dict[str, Any]:
-    values = [chance(record["candidates"], settings.config.evaluation.mrr_cutoff) for record in records]
+    found = [{**record, "chance": _chance_of(record, settings)} for record in records]
+    masked = (
+        {"metrics_masked": _metrics(found, "chance_masked")}
+        if all(record.get("chance_masked") for record in found)
+        else {}
+    )
     return {
         "replicates": len(records),
-        "metrics": {name: summarize([value[name] for value in values]) for name in values[0]},
+        "metrics": _metrics(found, "chance"),
+        **masked,
         "candidates": [record["candidates"] for record in records],
         "users": [record["test_users"] for record in records],
     }
+
+
+def _chance_of(record: dict[str, Any], settings: RunSettings) -> dict[str, float]:
+    if record.get("chance"):
+        return dict(record["chance"])
+    if settings.config.evaluation.mask_seen:
+        raise UserError(
+            "The replicates of mostpop were made by a version of tfdat that did not store what chance gets among the "
+            "items that a user has not seen. Remove replicates/mostpop and run the same command again."
+        )
+    return chance(record["candidates"], settings.config.evaluation.mrr_cutoff)
 
 
 def _counts(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

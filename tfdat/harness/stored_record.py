@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from tfdat.config.variants import VARIANTS
 from tfdat.errors import UserError, printable, shortened
-from tfdat.evaluation.metrics import HIT_CUTOFFS
+from tfdat.evaluation.metrics import METRICS
 from tfdat.harness.record import Arrays
+from tfdat.jsonfile import read_object
 
 RANKS = ("optimistic", "pessimistic", "optimistic_masked", "pessimistic_masked")
 
-_METRICS = {**{f"hr@{k}": 1.0 for k in HIT_CUTOFFS}, "mrr_x10": 10.0}
+_METRICS = {key: metric.highest for key, metric in METRICS.items()}
 """The metrics of a record, each with its largest value."""
 
 _MAX_BYTES = 1 << 28
@@ -42,6 +42,8 @@ class _Fields(BaseModel):
     metrics: Metrics
     metrics_masked: Metrics
     metrics_unmasked: Metrics
+    chance: Metrics | None = None
+    chance_masked: Metrics | None = None
     candidates: PositiveInt
     test_users: PositiveInt
     counts: dict[str, FiniteFloat]
@@ -115,16 +117,17 @@ def _decoded(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise DamagedRecordError(f"{path} is damaged: {path.stat().st_size:,} bytes are too many for a record.")
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DamagedRecordError(f"{path} is damaged: it is not JSON: {error}.") from None
+        content = read_object(path)
+    except UserError as error:
+        raise DamagedRecordError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise DamagedRecordError(f"{path} is damaged: it should hold a JSON object.")
     return content
 
 
 def _wrong_metrics(content: dict[str, Any]) -> str:
-    for block in ("metrics", "metrics_masked", "metrics_unmasked"):
+    stored = ("chance", "chance_masked")  # not in the records of a run of long ago
+    for block in ("metrics", "metrics_masked", "metrics_unmasked", *(name for name in stored if content.get(name))):
         if set(content[block]) != set(_METRICS):
             found = shortened(sorted(content[block]))
             return f"`{block}` should hold {', '.join(_METRICS)}. Received: {found}"

@@ -33,8 +33,7 @@ import numpy as np
 
 from tfdat import __version__
 from tfdat.config import Config
-from tfdat.evaluation.baselines import chance
-from tfdat.evaluation.metrics import headline
+from tfdat.evaluation.metrics import chance, headline
 from tfdat.evaluation.ranking import Ranks
 from tfdat.harness.directory import RunSettings
 from tfdat.harness.record import protocol_fields

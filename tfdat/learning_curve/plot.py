@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tfdat.learning_curve.study import PROTOCOLS
-from tfdat.statistics.text import label, metric_label
+from tfdat.statistics.names import label, metric_label
 
 Look = Callable[[str, int], tuple[str, str, Any]]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfdat.learning_curve.study import PROTOCOLS, Size
-from tfdat.statistics.text import label, metric_label
+from tfdat.statistics.names import label, metric_label
 
 HEADLINE = "hr@50"
 COLUMNS = (

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tfdat.evaluation.metrics import hit_curve
+from tfdat.evaluation.ranking import Ranks
 from tfdat.report.run_data import StoredReplicate
 
 Floats = NDArray[np.float64]
@@ -49,14 +51,14 @@ MARKED = (10, 50, 100)
 
 
 def hit_rates(records: Sequence[StoredReplicate], points: int = 120) -> Curve:
-    """HR@K for K from 1 to the number of candidates, by mid-rank, over the replicates that have so many candidates."""
+    """HR@K for K from 1 to the number of candidates, over the replicates that have so many; ties by expectation."""
     last = max(_candidates(record) for record in records)
     marked = [k for k in MARKED if k <= last]
     grid = np.unique(np.concatenate([np.round(np.geomspace(1, last, points)), marked]))
     rows = []
     for record in records:
-        ranks = np.sort(_mid_ranks(record))
-        row = np.searchsorted(ranks, grid, side="right") / len(ranks)
+        ranks = Ranks(record.arrays["optimistic"], record.arrays["pessimistic"])
+        row = hit_curve(ranks, last, "expected")[grid.astype(np.int64) - 1]
         row[grid > _candidates(record)] = np.nan
         rows.append(row)
     return _curve(grid, np.array(rows))

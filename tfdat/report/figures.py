@@ -10,15 +10,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tfdat.evaluation.metrics import METRICS
 from tfdat.learning_curve import plot as learning_curve_plot
 from tfdat.report import curves
 from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
 from tfdat.report.run_data import StoredReplicate
 from tfdat.sensitivity import plot
 from tfdat.sensitivity.document import Sensitivity
-from tfdat.statistics.published import METRICS, published
-from tfdat.statistics.results_file import Metric, Results, Variant
-from tfdat.statistics.text import label, metric_label, ordered_baselines, plain
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.names import label, metric_label, plain
+from tfdat.statistics.published import published
+from tfdat.statistics.results_file import Results, Variant
+from tfdat.statistics.text import ordered_baselines
 
 TERMS: Mapping[str, str] = {
     "loss": "Total loss",
@@ -112,7 +115,7 @@ def _dot_plot(key: str, models: Sequence[tuple[str, Variant]], margin: float | N
         return Panel(svg(figure, f"dots-{key}", alt), alt)
 
 
-def _dots(axes: Axes, row: int, name: str, metric: Metric) -> None:
+def _dots(axes: Axes, row: int, name: str, metric: Estimate) -> None:
     look = style(name, row)
     if metric.values is not None:
         spread = np.linspace(-0.16, 0.16, len(metric.values)) if len(metric.values) > 1 else np.zeros(1)
@@ -126,14 +129,14 @@ def _dots(axes: Axes, row: int, name: str, metric: Metric) -> None:
 def _published_marks(axes: Axes, row: int, name: str, key: str, margin: float) -> list[str]:
     said = []
     ours, original = published(name, "cornelisse2024"), published(name, "yu2021")
-    if ours is not None:
+    if ours is not None and key in ours.metrics:
         value = ours.metrics[key].mean
         axes.fill_betweenx(
             [row - 0.4, row + 0.4], value * (1 - margin), value * (1 + margin), color=BAND, lw=0, zorder=0
         )
         axes.plot([value, value], [row - 0.4, row + 0.4], "-", color=INK, lw=1.2)
         said.append(f"cornelisse2024's {label(name)} {value:.4f} with a band of {margin * 100:g} %")
-    if original is not None:
+    if original is not None and key in original.metrics:
         value = original.metrics[key].mean
         axes.plot([value, value], [row - 0.4, row + 0.4], linestyle=(0, (2, 1.5)), color=MUTED, lw=1.4)
         said.append(f"yu2021's {label(name)} {value:.4f}")

@@ -15,6 +15,7 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
 from tfdat.errors import printable
+from tfdat.evaluation.metrics import METRICS
 from tfdat.learning_curve.plot import models_of
 from tfdat.learning_curve.text import share
 from tfdat.presets import PRESETS
@@ -27,7 +28,9 @@ from tfdat.statistics import published
 from tfdat.statistics import text as tables
 from tfdat.statistics.comparisons import margin_share, with_papers, within_run
 from tfdat.statistics.factorial import two_by_two
+from tfdat.statistics.names import label, metric_label
 from tfdat.statistics.results_file import Results
+from tfdat.statistics.variation import Variation
 from tfdat.statistics.verdicts import Comparison, p_short, signed
 
 _PACKAGES = ("numpy", "scipy", "matplotlib", "jinja2")
@@ -50,8 +53,8 @@ def render(run: RunData) -> str:
         "count": tables.format_count,
         "signed": signed,
         "p": p_short,
-        "label": tables.label,
-        "metric_label": tables.metric_label,
+        "label": label,
+        "metric_label": metric_label,
         "setting": as_text,
         "share": share,
     }
@@ -81,7 +84,8 @@ def _context(run: RunData) -> dict[str, Any]:
         "margin": margin_share(results),
         "spread": str(results.setting("analysis.spread", "sd")),
         "notes": tables.table_notes(results),
-        "metrics": published.METRICS,
+        "resampled": Variation.of(results.config).resampled,
+        "metrics": METRICS,
         "datasets": published.DATASETS,
         "missing": published.MISSING_CATEGORIES,
         "published": [(row, _published_metrics(row)) for row in published.RESULTS],
@@ -102,7 +106,7 @@ def _context(run: RunData) -> dict[str, Any]:
 
 def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Comparison]) -> list[str]:
     """The verdict in sentences: DAT and the papers, what CAL adds, MostPop, collapse."""
-    chosen = [comparison for comparison in papers if comparison.left.startswith(f"{tables.label('dat')},")]
+    chosen = [comparison for comparison in papers if comparison.left.startswith(f"{label('dat')},")]
     chosen += [c for c in own if (c.left, c.right) in (("DAT", "DAT w/o CAL"), ("DAT", "MostPop"))]
     chosen = chosen or [*papers, *own][:3]
     not_comparable: dict[str, list[Comparison]] = {}
@@ -119,7 +123,7 @@ def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Compar
 
 def _sentence(comparison: Comparison) -> str:
     parts = [
-        f"{tables.metric_label(verdict.metric)} {_direction(verdict.verdict, verdict.left.mean, verdict.right.mean)}"
+        f"{metric_label(verdict.metric)} {_direction(verdict.verdict, verdict.left.mean, verdict.right.mean)}"
         for verdict in comparison.metrics
     ]
     return f"{comparison.left} against {comparison.right}: {', '.join(parts)}."
@@ -201,12 +205,12 @@ def _legend(names: Iterable[str], positions: Mapping[str, int]) -> list[dict[str
         position = positions.get(name, 0)
         dashes = style(name, position)["linestyle"]
         pattern = " ".join(str(2 * part) for part in dashes[1]) if isinstance(dashes, tuple) else ""
-        entries.append({"label": tables.label(name), "variable": variable(name, position), "dashes": pattern})
+        entries.append({"label": label(name), "variable": variable(name, position), "dashes": pattern})
     return entries
 
 
 def _published_metrics(row: published.PublishedResult) -> dict[str, Any]:
-    return {key: tables.published_metric(row, key) for key in published.METRICS}
+    return {key: row.metrics.get(key) for key in METRICS}
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
-from tfdat.statistics.published import METRICS
+from tfdat.evaluation.metrics import METRICS
 
 Status = Literal["trained", "recomputed", "not_applicable", "failed"]
 Verdict = Literal["helps", "hurts", "not shown"]

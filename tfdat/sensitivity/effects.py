@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from tfdat.evaluation.metrics import METRICS
 from tfdat.sensitivity.document import Base, ChangedLevel, Data, Effect, Level, Measured, Sensitivity, Status
-from tfdat.statistics.published import METRICS
-from tfdat.statistics.tests import Sample, paired, welch
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.tests import paired, welch
 
 WITH_CAL, WITHOUT_CAL = "dat", "dat-no-cal"
 
@@ -96,7 +97,7 @@ def effect(
     a, b = ([side[number][metric] for number in numbers] for side in (left, right))
     if len(numbers) == 1:
         return Effect(difference=a[0] - b[0], ci95=None, pairs=1)
-    found = paired(a, b) if pair else welch(Sample.of(a), Sample.of(b))
+    found = paired(a, b) if pair else welch(Estimate.of(a), Estimate.of(b))
     return Effect(difference=found.difference, ci95=found.interval(), pairs=len(numbers))
 
 

@@ -10,9 +10,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tfdat.evaluation.metrics import METRICS
 from tfdat.sensitivity.document import Measured, Sensitivity
-from tfdat.statistics.published import METRICS
-from tfdat.statistics.text import metric_label, plain
+from tfdat.statistics.names import metric_label, plain
 
 MOST = 30
 """Alternatives that are drawn; a table holds the rest."""

@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping
 
 from tfdat.errors import printable
+from tfdat.evaluation.metrics import METRICS
 from tfdat.sensitivity.document import Effect, Sensitivity
-from tfdat.statistics.published import METRICS
-from tfdat.statistics.text import metric_label
+from tfdat.statistics.names import metric_label
 
 _NAMED = 5
 """Alternatives that a sentence names; the table shows the others."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfdat.config import AnalysisConfig
+from tfdat.errors import UserError
+from tfdat.statistics.catalogue import uninformative
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.names import label, plain
 from tfdat.statistics.published import RESULTS, PublishedResult
 from tfdat.statistics.results_file import Results, Variant
-from tfdat.statistics.text import data_name, is_synthetic, label, plain, published_metric
-from tfdat.statistics.verdicts import Comparison, Pairs, judge
+from tfdat.statistics.text import data_name, is_synthetic
+from tfdat.statistics.variation import Variation
+from tfdat.statistics.verdicts import Comparison, PairedValues, judge
 
 CATALOGUE_TOLERANCE = 0.1
 """Catalogues and user counts that differ by a larger share than this are of different size."""
@@ -36,12 +43,12 @@ def with_run(left: Results, right: Results, names: tuple[str, str]) -> list[Comp
     """The models that both runs have, paired where the runs share replicates.
 
     Raises:
-      ValueError: the runs have no model in common.
+      UserError: the runs have no model in common.
     """
     common = [name for name in left.variants if name in right.variants]
     if not common:
-        raise ValueError(
-            f"{names[0]} and {names[1]} have no model in common: {_listed(left.variants)} against "
+        raise UserError(
+            f"{plain(names[0])} and {plain(names[1])} have no model in common: {_listed(left.variants)} against "
             f"{_listed(right.variants)}."
         )
     return [_between_runs(left, right, name, names) for name in common]
@@ -50,9 +57,13 @@ def with_run(left: Results, right: Results, names: tuple[str, str]) -> list[Comp
 def within_run(results: Results) -> list[Comparison]:
     """What CAL and AMM add, pair by pair of the 2x2, and each model against MostPop, on shared replicates."""
     models = results.variants | results.baselines
+    return [_own(results, models, pair) for pair in own_pairs(results)]
+
+
+def own_pairs(results: Results) -> list[tuple[str, str]]:
+    """The pairs of models that a run compares: those of the 2x2, and each variant with MostPop."""
     pairs = [pair for pair in _OWN_PAIRS if pair[0] in results.variants and pair[1] in results.variants]
-    pairs += [(name, "mostpop") for name in results.variants if "mostpop" in results.baselines]
-    return [_own(results, models, pair) for pair in pairs]
+    return pairs + [(name, "mostpop") for name in results.variants if "mostpop" in results.baselines]
 
 
 def margin_share(results: Results) -> float:
@@ -60,7 +71,7 @@ def margin_share(results: Results) -> float:
     return float(results.setting("analysis.equivalence_margin", AnalysisConfig().equivalence_margin))
 
 
-def shared_replicates(left: Variant, right: Variant, same_samples: bool) -> Pairs | None:
+def shared_replicates(left: Variant, right: Variant, same_samples: bool) -> dict[str, PairedValues] | None:
     """The values of both models on the replicates that they share, per metric.
 
     Replicates are shared when their names say so, else when `same_samples` is known and the numbers of values agree.
@@ -68,7 +79,7 @@ def shared_replicates(left: Variant, right: Variant, same_samples: bool) -> Pair
     Returns:
       None where fewer than two replicates are known to be shared.
     """
-    pairs: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    pairs: dict[str, PairedValues] = {}
     for key in left.metrics:
         a, b = left.metrics[key].values, right.metrics[key].values if key in right.metrics else None
         if a is None or b is None:
@@ -92,15 +103,25 @@ def _positions(left: Variant, right: Variant, num_left: int, num_right: int) -> 
 
 
 def _with_row(results: Results, name: str, variant: Variant, row: PublishedResult) -> Comparison:
-    metrics = {key: metric for key in row.metrics if (metric := published_metric(row, key)) is not None}
+    variation = Variation.of(results.config)
     return judge(
         (f"{label(name)}, {plain(results.framework)}", row.label),
         variant.metrics,
-        metrics,
+        row.metrics,
         margin_share(results),
+        no_verdict=_no_verdict(variant.metrics, variation.refusal, (results, variant)),
         not_comparable=_against_paper(results, variant, row),
-        caveats=tuple(_paper_caveats(results, name, variant, row)),
+        caveats=(*_paper_caveats(results, name, variant, row), *variation.caveat()),
+        resampled=variation.resampled,
     )
+
+
+def _no_verdict(metrics: Mapping[str, Estimate], refusal: str, *sides: tuple[Results, Variant]) -> dict[str, str]:
+    """The metrics on which no verdict may be given, with the reason."""
+    found = {key: refusal for key in metrics if refusal}
+    for results, variant in sides:
+        found |= {key: reason for key, reason in uninformative(results, variant).items() if key in metrics}
+    return found
 
 
 def _paper_caveats(results: Results, name: str, variant: Variant, row: PublishedResult) -> list[str]:
@@ -149,14 +170,20 @@ def _between_runs(left: Results, right: Results, name: str, names: tuple[str, st
     elif any(len(values) < min(a.count, b.count) for values, _ in pairs.values()):
         shared = min(len(values) for values, _ in pairs.values())
         caveats.append(f"Only the {shared} replicates that both runs have are tested; the means are over all.")
+    one, other = Variation.of(left.config), Variation.of(right.config)
+    caveats += one.caveat(plain(names[0]))
+    caveats += other.caveat(plain(names[1])) if other != one else []
     return judge(
-        (f"{label(name)}, {names[0]}", f"{label(name)}, {names[1]}"),
+        (f"{label(name)}, {plain(names[0])}", f"{label(name)}, {plain(names[1])}"),
         a.metrics,
         b.metrics,
         margin_share(left),
+        margin_fixed=False,
         pairs=pairs,
+        no_verdict=_no_verdict(a.metrics, one.refusal or other.refusal, (left, a), (right, b)),
         not_comparable=_runs_differ(left, right, a, b),
         caveats=tuple(caveats),
+        resampled=one.resampled if one == other else f"{one.resampled}; right: {other.resampled}",
     )
 
 
@@ -166,8 +193,12 @@ def _runs_differ(left: Results, right: Results, a: Variant, b: Variant) -> str:
     one, other = left.config.get("evaluation", {}), right.config.get("evaluation", {})
     for key in one:
         if key in other and one[key] != other[key]:
-            return f"ranked differently: evaluation.{key} is {one[key]} against {other[key]}"
+            return f"ranked differently: evaluation.{plain(key)} is {_shown(one[key])} against {_shown(other[key])}"
     return _size_difference(a.mean_candidates, b.mean_candidates)
+
+
+def _shown(value: object) -> str:
+    return plain(str(value))[:80]
 
 
 def _different_data(left: Results, right: Results) -> bool:
@@ -180,13 +211,17 @@ def _different_data(left: Results, right: Results) -> bool:
 def _own(results: Results, models: dict[str, Variant], pair: tuple[str, str]) -> Comparison:
     a, b = models[pair[0]], models[pair[1]]
     pairs = None if _independent(results) else shared_replicates(a, b, same_samples=True)
+    variation = Variation.of(results.config)
     return judge(
         (label(pair[0]), label(pair[1])),
         a.metrics,
         b.metrics,
         margin_share(results),
+        margin_fixed=False,
         pairs=pairs,
-        caveats=(*_collapse_caveat(pair[0], a), *_collapse_caveat(pair[1], b)),
+        no_verdict=_no_verdict(a.metrics, variation.refusal, (results, a), (results, b)),
+        caveats=(*_collapse_caveat(pair[0], a), *_collapse_caveat(pair[1], b), *variation.caveat()),
+        resampled=variation.resampled,
     )
 
 
@@ -214,7 +249,7 @@ def _size_difference(one: float | None, other: float | None) -> str:
 def _collapse_caveat(name: str, variant: Variant, run: str = "") -> list[str]:
     if not variant.collapsed:
         return []
-    where = f"{variant.collapsed} of {variant.count} replicates{f' of {run}' if run else ''}"
+    where = f"{variant.collapsed} of {variant.count} replicates{f' of {plain(run)}' if run else ''}"
     return [f"{label(name)} collapsed in {where}, where it ranks at random."]
 
 

@@ -6,9 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from tfdat.statistics.published import METRICS
-from tfdat.statistics.results_file import Metric, Results, Variant
-from tfdat.statistics.tests import Difference, Sample, one_sample
+from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics.catalogue import uninformative
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.results_file import Results, Variant
+from tfdat.statistics.tests import Difference, one_sample
+from tfdat.statistics.variation import Variation
 
 CELLS = ("dat", "dat-no-cal", "dat-no-amm", "two-tower")
 """AMM and CAL, AMM only, CAL only, neither."""
@@ -28,19 +31,22 @@ class Factorial:
     Attributes:
       metric: its key.
       cells: by variant.
-      effects: by name (`AMM`, `CAL`, `both beyond the sum`), tested over shared replicates; empty where there are none.
+      effects: by name (`AMM`, `CAL`, `both beyond the sum`), tested over shared replicates; empty where there are none
+        or all are the same data.
     """
 
     metric: str
-    cells: dict[str, Metric]
+    cells: dict[str, Estimate]
     effects: dict[str, Difference]
 
 
 def two_by_two(results: Results) -> list[Factorial]:
-    """The 2x2 of every metric; empty unless the run has all four variants."""
+    """The 2x2 of every metric that says something; empty unless the run has all four variants."""
     if any(name not in results.variants for name in CELLS):
         return []
-    shared = results.setting("analysis.pairing", "paired") == "paired"
+    refused = Variation.of(results.config).refusal
+    shared = results.setting("analysis.pairing", "paired") == "paired" and not refused
+    constant = {key for name in CELLS for key in uninformative(results, results.variants[name])}
     cells = {name: results.variants[name] for name in CELLS}
     return [
         Factorial(
@@ -49,7 +55,7 @@ def two_by_two(results: Results) -> list[Factorial]:
             _effects(list(cells.values()), key) if shared else {},
         )
         for key in METRICS
-        if all(key in variant.metrics for variant in cells.values())
+        if key not in constant and all(key in variant.metrics for variant in cells.values())
     ]
 
 
@@ -60,7 +66,7 @@ def _effects(cells: list[Variant], key: str) -> dict[str, Difference]:
         return {}
     matrix = np.array([[values[name] for name in common] for values in by_replicate])  # [4, replicates]
     return {
-        name: dataclasses.replace(one_sample(Sample.of(np.array(weights) @ matrix), 0.0), test="paired t")
+        name: dataclasses.replace(one_sample(Estimate.of(np.array(weights) @ matrix), 0.0), test="paired t")
         for name, weights in _CONTRASTS.items()
     }
 

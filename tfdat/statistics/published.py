@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from tfdat.statistics.estimate import Estimate
+
 Paper = Literal["cornelisse2024", "yu2021"]
 
-METRICS = ("hr@50", "hr@100", "mrr_x10")
-"""The headline metrics, in the order of Table 2."""
+_COLUMNS = ("hr@50", "hr@100", "mrr_x10")
+"""The metrics that Table 2 prints, in its order; keys of `tfdat.evaluation.metrics.METRICS`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +41,6 @@ class DatasetRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class PublishedMetric:
-    """A printed value and, where the paper prints one, its standard deviation over replicates."""
-
-    mean: float
-    sd: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class PublishedResult:
     """One row of a results table.
 
@@ -54,7 +48,7 @@ class PublishedResult:
       paper: which paper reports it.
       model: the model's name in print.
       variant: the key of the same model in `results.json`, or None where tfdat has no such model.
-      metrics: `hr@50`, `hr@100` and `mrr_x10`.
+      metrics: `hr@50`, `hr@100` and `mrr_x10`, with the SD over replicates where the paper prints one.
       replicates: number of bootstrap replicates behind mean and SD; None for a single run.
       candidates: number of items that are ranked, or None where the paper does not say it.
       users: (low, high) number of test users, or None where the paper does not say it.
@@ -64,7 +58,7 @@ class PublishedResult:
     paper: Paper
     model: str
     variant: str | None
-    metrics: Mapping[str, PublishedMetric]
+    metrics: Mapping[str, Estimate]
     replicates: int | None
     candidates: int | None
     users: tuple[int, int] | None
@@ -110,13 +104,16 @@ MISSING_CATEGORIES: Mapping[str, float] = MappingProxyType(
 (cornelisse2024, section 3.1)."""
 
 
+_REPLICATES = 35
+
+
 def _yu(model: str, hr50: float, hr100: float, mrr: float, variant: str | None = None) -> PublishedResult:
-    values = (PublishedMetric(hr50), PublishedMetric(hr100), PublishedMetric(mrr))
+    values = (Estimate(value, None, 1) for value in (hr50, hr100, mrr))
     return PublishedResult(
         "yu2021",
         model,
         variant,
-        MappingProxyType(dict(zip(METRICS, values, strict=True))),
+        MappingProxyType(dict(zip(_COLUMNS, values, strict=True))),
         replicates=None,
         candidates=YU_DATASET.items,
         users=(YU_DATASET.users, YU_DATASET.users),
@@ -125,13 +122,13 @@ def _yu(model: str, hr50: float, hr100: float, mrr: float, variant: str | None =
 
 
 def _cornelisse(model: str, variant: str, *metrics: tuple[float, float]) -> PublishedResult:
-    values = (PublishedMetric(mean, sd) for mean, sd in metrics)
+    values = (Estimate(mean, sd, _REPLICATES) for mean, sd in metrics)
     return PublishedResult(
         "cornelisse2024",
         model,
         variant,
-        MappingProxyType(dict(zip(METRICS, values, strict=True))),
-        replicates=35,
+        MappingProxyType(dict(zip(_COLUMNS, values, strict=True))),
+        replicates=_REPLICATES,
         candidates=None,
         users=(4_800, 5_100),
         source="cornelisse2024, Table 2 (35 bootstrap replicates; ± read as standard deviation)",

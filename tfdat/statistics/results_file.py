@@ -10,13 +10,13 @@ with `values` (one a replicate) in place of `mean`, `sd` and `n` where they are 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,17 +25,23 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
-from pydantic import model_validator as validator
 
-from tfdat.statistics.summary import mean_interval
+from tfdat.errors import UserError, printable, shortened
+from tfdat.jsonfile import parse_object, read_object
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.foreign import is_number, normalized
+
+MOST_BYTES = 5_000_000
+"""Size of the largest file that is read."""
 
 _ROUNDING = 1e-4
 """A stated mean may differ from that of its values by this much, the rounding of a four-digit table."""
 
 
 Counts = Annotated[
-    tuple[PositiveInt, ...],
+    tuple[Annotated[PositiveInt, Field(le=2**62)], ...],
     BeforeValidator(lambda value: [value] if isinstance(value, int) else value),
     Field(strict=False),
 ]
@@ -46,38 +52,23 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
-class Metric(_Record):
-    """One metric over replicates: `values`, or `mean`, `sd` and `n`."""
+def _complete(data: Any) -> Any:
+    """Fills in what `values` determine, before the fields are checked."""
+    if not isinstance(data, dict):
+        return data
+    values = data.get("values")
+    if values is None:
+        known = {key for key in ("mean", "sd", "n") if data.get(key) is not None}
+        if not known >= {"mean", "n"} or ("sd" not in known and data["n"] != 1):
+            raise ValueError(f"needs `values`, or `mean`, `sd` and `n`. It has {sorted(known) or 'none of them'}")
+        return {"sd": None, **data}
+    if not (isinstance(values, list) and values and all(map(is_number, values))):
+        return {"mean": 0.0, "sd": None, "n": 1, "values": values}  # the check of `values` names the wrong entry
+    return _summed_up(values, data.get("mean"))
 
-    mean: FiniteFloat
-    sd: Annotated[FiniteFloat, Field(ge=0)] | None = None
-    n: PositiveInt
-    values: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, strict=False)] | None = None
 
-    @validator(mode="before")
-    @classmethod
-    def _complete(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        values = data.get("values")
-        if values is None:
-            known = {key for key in ("mean", "sd", "n") if data.get(key) is not None}
-            if not known >= {"mean", "n"} or ("sd" not in known and data["n"] != 1):
-                raise ValueError(f"needs `values`, or `mean`, `sd` and `n`. It has {sorted(known) or 'none of them'}")
-            return data
-        if not (isinstance(values, list) and values and all(map(_is_number, values))):
-            return {"mean": 0.0, "n": 1, "values": values}  # the check of `values` itself names the wrong entry
-        return _summed_up(values, data.get("mean"))
-
-    @property
-    def se(self) -> float | None:
-        """Standard error of the mean; None for a single replicate."""
-        return None if self.sd is None else self.sd / math.sqrt(self.n)
-
-    @property
-    def ci95(self) -> tuple[float, float] | None:
-        """Student-t interval of the mean; None for a single replicate."""
-        return mean_interval(self.mean, self.sd, self.n)
+StoredEstimate = Annotated[Estimate, BeforeValidator(_complete)]
+"""An `Estimate` as a file states it: `values`, or `mean`, `sd` and `n`."""
 
 
 class Variant(_Record):
@@ -94,8 +85,8 @@ class Variant(_Record):
       replicate_ids: names of the samples, so that runs that share some can be paired.
     """
 
-    metrics: Annotated[dict[str, Metric], Field(min_length=1)]
-    metrics_masked: dict[str, Metric] = Field(default_factory=dict)
+    metrics: Annotated[dict[str, StoredEstimate], Field(min_length=1)]
+    metrics_masked: dict[str, StoredEstimate] = Field(default_factory=dict)
     replicates: PositiveInt | None = None
     epochs: tuple[NonNegativeInt, ...] = ()
     collapsed: NonNegativeInt = 0
@@ -103,6 +94,17 @@ class Variant(_Record):
     candidates: Counts = ()
     users: Counts = ()
     replicate_ids: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _same_replicates(self) -> Variant:
+        sizes = {key: estimate.n for key, estimate in self.metrics.items()}
+        if self.replicate_ids is not None and any(n != len(self.replicate_ids) for n in sizes.values()):
+            raise ValueError(
+                f"has {len(self.replicate_ids)} `replicate_ids`, and metrics over other numbers: {_listed(sizes)}"
+            )
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"has metrics over different numbers of replicates: {_listed(sizes)}")
+        return self
 
     @property
     def count(self) -> int:
@@ -158,12 +160,48 @@ class Count(_Record):
     mean: FiniteFloat
 
 
+class _Sampling(_Record):
+    user_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    replacement: bool = True
+
+
+class _Evaluation(_Record):
+    mask_seen: bool = False
+    candidates: Literal["replicate", "all"] = "replicate"
+    mrr_cutoff: PositiveInt | None = None
+
+
+class _Analysis(_Record):
+    spread: Literal["sd", "se", "ci95"] = "sd"
+    pairing: Literal["paired", "independent"] = "paired"
+    equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class _KnownSettings(_Record):
+    """The decisions that comparisons and tables read; the others may be those of another version."""
+
+    sampling: _Sampling = _Sampling()
+    evaluation: _Evaluation = _Evaluation()
+    analysis: _Analysis = _Analysis()
+
+
+def _with_known_settings(config: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    try:
+        _KnownSettings.model_validate(config)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"`{where}`: {first['msg']}. Received: {shortened(first['input'])}") from None
+    return config
+
+
 class Results(_Record):
     """A whole `results.json`.
 
     Attributes:
       counts: what was drawn, dropped, tied and unseen.
       failed: numbers of the replicates that a method has no result for.
+      notes: what was read otherwise than it is spelled, one sentence each.
     """
 
     schema_version: Literal[1] = 1
@@ -172,11 +210,12 @@ class Results(_Record):
     preset: str | None = None
     seed: int | None = None
     data: DataDescription = DataDescription()
-    config: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    config: Annotated[dict[str, dict[str, Any]], AfterValidator(_with_known_settings)] = Field(default_factory=dict)
     counts: dict[str, Count] = Field(default_factory=dict)
     failed: dict[str, tuple[NonNegativeInt, ...]] = Field(default_factory=dict)
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
     baselines: dict[str, Variant] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def setting(self, key: str, default: Any) -> Any:
         """The stored decision at `section.name`, or `default` where the file has none."""
@@ -192,15 +231,11 @@ def parse(document: Mapping[str, Any] | bytes | str, source: str = "results") ->
       source: what to call it in an error.
 
     Raises:
-      ValueError: one line that names the first wrong field.
+      UserError: one line that names the first wrong field.
     """
-    text = document if isinstance(document, bytes | str) else json.dumps(document)
-    try:
-        return Results.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = "should not be empty" if first["type"] == "too_short" else first["msg"]
-        raise ValueError(_line(source, first["loc"], message, first.get("input"))) from None
+    source = printable(source)
+    found = document if isinstance(document, Mapping) else parse_object(document, source)
+    return _validated(found, source)
 
 
 def read(path: str | Path) -> Results:
@@ -208,34 +243,44 @@ def read(path: str | Path) -> Results:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: the file does not keep to the schema; one line that names the first wrong field.
+      UserError: the file is too large or does not keep to the schema; one line that names the first wrong field.
     """
     path = Path(path)
     file = path / "results.json" if path.is_dir() else path
     if not file.is_file():
         hint = "" if file == path else f" `python -m tfdat.train --out {path}` starts or resumes a run there."
         raise FileNotFoundError(f"There is no {file}.{hint}")
-    return parse(file.read_bytes(), str(file))
+    return _validated(read_object(file, MOST_BYTES), printable(str(file)))
+
+
+def _validated(document: Mapping[str, Any], source: str) -> Results:
+    content, notes = normalized(document, source)
+    try:
+        return Results.model_validate_json(json.dumps({**content, "notes": notes}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = "should not be empty" if first["type"] == "too_short" else first["msg"]
+        raise UserError(_line(source, first["loc"], message, first.get("input"))) from None
 
 
 def _line(source: str, location: tuple[int | str, ...], message: str, received: Any) -> str:
-    where = ".".join(map(str, location))
+    where = printable(".".join(map(str, location)))
     shown = json.dumps(received, default=str)
     what = message.removeprefix("Value error, ")
     tail = f" Received: {shown}." if where and message == what and len(shown) <= 60 and what != "Field required" else ""
     return f"{source}: {f'`{where}`: ' if where else ''}{what.splitlines()[0]}.{tail}"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _listed(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{key} {n}" for key, n in sizes.items())
 
 
 def _summed_up(values: list[float], stated: Any) -> dict[str, Any]:
     mean = float(np.mean(values))
-    if _is_number(stated) and abs(stated - mean) > _ROUNDING + 1e-3 * abs(mean):
+    if is_number(stated) and abs(stated - mean) > _ROUNDING + 1e-3 * abs(mean):
         raise ValueError(f"`mean` is {stated:g}, but the mean of `values` is {mean:g}")
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": mean, "sd": sd, "n": len(values), "values": values}
+    estimate = Estimate.of(values)
+    return {"mean": estimate.mean, "sd": estimate.sd, "n": estimate.n, "values": values}
 
 
 def _mean(counts: tuple[int, ...]) -> float | None:

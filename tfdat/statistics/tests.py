@@ -3,7 +3,7 @@
 A replicate is one value; what is compared are means over replicates. Everything works from mean, standard deviation and
 number alone, so that a printed table can be tested, except for the paired tests, which want the values.
 
-    >>> difference = welch(Sample(0.0470, 0.0066, 35), Sample(0.0459, 0.0145, 35))
+    >>> difference = welch(Estimate(0.0470, 0.0066, 35), Estimate(0.0459, 0.0145, 35))
     >>> round(difference.p_value, 3)
     0.685
 """
@@ -18,24 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from tfdat.statistics.estimate import Estimate
+
 _ROUNDING = 1e-12
 """A spread smaller than this share of the mean is what adding floats leaves of none."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """Mean, standard deviation (n - 1) and number of replicates; `sd` is None where one replicate leaves no spread."""
-
-    mean: float
-    sd: float | None
-    n: int
-
-    @classmethod
-    def of(cls, values: ArrayLike) -> Sample:
-        """The sample that holds `values`, [n]."""
-        array = np.asarray(values, dtype=np.float64)
-        mean = float(array.mean())
-        return cls(mean, _spread(array, abs(mean)) if array.size > 1 else None, array.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +60,20 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Equivalence:
-    """Two one-sided tests: `p_value` is the larger of their p; `interval90` lies within ±margin when p < .05."""
+    """Two one-sided tests.
+
+    Attributes:
+      margin: in the metric's unit.
+      p_value: the larger p of the two.
+      interval90: of the difference; for a fixed margin it lies within ±margin when p < .05.
+      ratio90: for a margin that is a share of the right side's mean, which is itself an estimate: Fieller's interval of
+        left / right, which lies within 1 ± share when p < .05; infinite where the right side may be 0. Else None.
+    """
 
     margin: float
     p_value: float
     interval90: tuple[float, float]
+    ratio90: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +93,7 @@ class Bootstrap:
     effect_size: float | None
 
 
-def welch(left: Sample, right: Sample) -> Difference:
+def welch(left: Estimate, right: Estimate) -> Difference:
     """Welch's t: two independent samples of unequal variance.
 
     The effect size is Cohen's d with the root mean square of the two standard deviations.
@@ -115,7 +110,7 @@ def welch(left: Sample, right: Sample) -> Difference:
     return Difference("Welch's t", difference, math.sqrt(total), df, _effect(difference, pooled))
 
 
-def one_sample(sample: Sample, value: float) -> Difference:
+def one_sample(sample: Estimate, value: float) -> Difference:
     """One-sample t: replicates against a number that is taken as exact, such as a printed one.
 
     The effect size is Cohen's d, in standard deviations of the sample.
@@ -177,6 +172,74 @@ def tost(difference: Difference, margin: float) -> Equivalence:
     return Equivalence(margin, float(max(above_lower, below_upper)), difference.interval(0.90))
 
 
+def tost_of_share(
+    difference: Difference, share: float, left: Estimate, right: Estimate, pairs: tuple[ArrayLike, ArrayLike] | None
+) -> Equivalence:
+    """Two one-sided tests of |left - right| >= share * right where the right side is an estimate too.
+
+    A margin that is a share of an estimated mean varies with it. What is tested is left - (1 - share) right > 0 and
+    left - (1 + share) right < 0, each with its own standard error (Sasabuchi; Hauschke et al., Statistics in Medicine
+    18, 1999); the interval of the ratio is Fieller's. Degrees of freedom are those of the difference.
+
+    Args:
+      difference: from `paired` or `welch`.
+      share: above 0 and below 1, fixed before the data are seen.
+      left, right: the sides; a side without SD is taken as exact.
+      pairs: the values of both sides where they are paired; else the sides are independent.
+
+    Raises:
+      ValueError: `share` is out of bounds, or the right side's mean is not above 0.
+    """
+    if not (0 < share < 1 and right.mean > 0):
+        raise ValueError(
+            f"`share` should lie between 0 and 1 and the right mean above 0. Received: {share}, {right.mean}."
+        )
+    sides = _Sides.of(left, right, pairs)
+    above_lower = stats.t.sf(sides.t_of(1 - share), difference.df)
+    below_upper = stats.t.cdf(sides.t_of(1 + share), difference.df)
+    ratio = sides.ratio_interval(float(stats.t.ppf(0.95, difference.df)))
+    return Equivalence(
+        share * sides.right, float(max(above_lower, below_upper)), difference.interval(0.90), ratio90=ratio
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sides:
+    """Two means with the variances and the covariance of these means."""
+
+    left: float
+    right: float
+    var_left: float
+    var_right: float
+    covariance: float
+
+    @classmethod
+    def of(cls, left: Estimate, right: Estimate, pairs: tuple[ArrayLike, ArrayLike] | None) -> _Sides:
+        if pairs is None:
+            var_left, var_right = (0.0 if side.sd is None else _sd(side) ** 2 / side.n for side in (left, right))
+            return cls(left.mean, right.mean, var_left, var_right, covariance=0.0)
+        values = np.asarray(pairs, dtype=np.float64)  # [2, n]
+        (var_left, covariance), (_, var_right) = np.cov(values) / values.shape[1]
+        return cls(*map(float, (values[0].mean(), values[1].mean(), var_left, var_right, covariance)))
+
+    def t_of(self, factor: float) -> float:
+        """t of left - factor * right."""
+        variance = self.var_left - 2 * factor * self.covariance + factor**2 * self.var_right
+        # Paired sides that are multiples of each other leave the rounding of three terms.
+        rounding = 1e-12 * (self.var_left + factor**2 * self.var_right)
+        return _ratio(self.left - factor * self.right, math.sqrt(variance) if variance > rounding else 0.0)
+
+    def ratio_interval(self, t: float) -> tuple[float, float]:
+        """Fieller: the ratios r for which |t of left - r * right| is at most `t`."""
+        a = self.right**2 - t**2 * self.var_right
+        b = self.left * self.right - t**2 * self.covariance
+        c = self.left**2 - t**2 * self.var_left
+        if a <= 0:
+            return -math.inf, math.inf
+        half = math.sqrt(max(b**2 - a * c, 0.0)) / a
+        return b / a - half, b / a + half
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's correction: p values that hold over the whole family, in the same order.
 
@@ -201,10 +264,10 @@ def _spread(values: NDArray[np.float64], scale: float) -> float:
     return sd if sd > _ROUNDING * scale else 0.0
 
 
-def _sd(sample: Sample) -> float:
+def _sd(sample: Estimate) -> float:
     if sample.sd is None or sample.n < 2:
         raise ValueError(f"A test wants two or more replicates. Received: {sample}.")
-    return sample.sd
+    return sample.sd if sample.sd > _ROUNDING * abs(sample.mean) else 0.0
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tfdat.statistics.published import METRICS, RESULTS, PublishedResult
-from tfdat.statistics.results_file import Metric, Results, Variant
+from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics.catalogue import ranked_items, uninformative
+from tfdat.statistics.estimate import Estimate
+from tfdat.statistics.names import label, metric_label, plain
+from tfdat.statistics.published import RESULTS, PublishedResult
+from tfdat.statistics.results_file import Results, Variant
+from tfdat.statistics.variation import Variation
 from tfdat.statistics.verdicts import Comparison, MetricVerdict, p_short, p_text, signed
 
-METRIC_LABELS: Mapping[str, str] = {"hr@50": "HR@50", "hr@100": "HR@100", "mrr_x10": "MRR x10"}
-MODEL_LABELS: Mapping[str, str] = {
-    "dat": "DAT",
-    "dat-no-cal": "DAT w/o CAL",
-    "dat-no-amm": "DAT w/o AMM",
-    "two-tower": "Two-tower",
-    "chance": "chance (exact)",
-    "mostpop": "MostPop",
-    "itemknn": "ItemKNN",
-    "als": "ALS",
-    "bpr": "BPR",
-}
 _FIRST_BASELINES = ("chance", "mostpop")
-_SPREADS = {"sd": "± is the SD over replicates", "se": "± is the standard error", "ci95": "[95 % interval of the mean]"}
-_HEADER = ("model", *(METRIC_LABELS[metric] for metric in METRICS), "candidates", "users", "replicates")
+_SPREADS = {
+    "sd": "± is the SD",
+    "se": "± is the standard error of the mean",
+    "ci95": "[Student's 95 % interval of the mean]",
+}
+_HEADER = ("model", *(metric.label for metric in METRICS.values()), "candidates", "users", "replicates")
 
 
 def results_table(results: Results, with_published: bool = True) -> str:
@@ -59,11 +56,22 @@ def comparison_table(comparison: Comparison, spread: str = "sd") -> str:
     """
     header = ("", comparison.left, comparison.right, "difference", "95 % interval", "effect", "p (Holm)", "verdict")
     rows = [header, *(_verdict_row(verdict, spread) for verdict in comparison.metrics)]
-    reasons = [f"{metric_label(v.metric)}: {v.reason}." for v in comparison.metrics]
+    reasons = [f"{metrics}: {reason}." for reason, metrics in _reasons(comparison).items()]
     if comparison.not_comparable:
         reasons = [f"Not comparable: {comparison.not_comparable}. The tests are shown as numbers only."]
-    notes = [*reasons, *_bootstraps(comparison), *comparison.caveats]
+    tested = any(verdict.difference is not None for verdict in comparison.metrics)
+    over = [f"Intervals and p values are over {comparison.resampled}."] if tested else []
+    notes = [*reasons, *_bootstraps(comparison), *over, *comparison.caveats]
     return "\n".join(line.rstrip() for line in [*_aligned(rows, 0), *(f"  {note}" for note in notes)])
+
+
+def _reasons(comparison: Comparison) -> dict[str, str]:
+    """Each reason with the metrics that it holds for."""
+    found: dict[str, str] = {}
+    for verdict in comparison.metrics:
+        before = f"{found[verdict.reason]}, " if verdict.reason in found else ""
+        found[verdict.reason] = before + metric_label(verdict.metric)
+    return found
 
 
 def _bootstraps(comparison: Comparison) -> list[str]:
@@ -94,7 +102,10 @@ def _verdict_row(verdict: MetricVerdict, spread: str) -> tuple[str, ...]:
 
 def table_notes(results: Results) -> list[str]:
     """What has to be said below a table of results, one sentence each."""
-    notes = [f"{_SPREADS.get(str(results.setting('analysis.spread', 'sd')), '')}; ranks are over all candidates."]
+    variation = Variation.of(results.config)
+    spread = _SPREADS[results.setting("analysis.spread", "sd")]
+    notes = [f"{spread} over {variation.over}.", f"{ranked_items(results)}."]
+    notes += _uninformative_notes(results)
     notes += [_collapse_note(name, variant) for name, variant in results.variants.items() if variant.collapsed]
     notes += [f"FAILED: {label(name)} in replicates {', '.join(map(str, at))}." for name, at in results.failed.items()]
     below = below_mostpop(results)
@@ -102,6 +113,13 @@ def table_notes(results: Results) -> list[str]:
     if results.data.comparable_with_paper:
         notes.append("yu2021 ranks 243,166 items: its values are not those of a smaller catalogue.")
     return notes
+
+
+def _uninformative_notes(results: Results) -> list[str]:
+    found: dict[str, str] = {}
+    for variant in results.variants.values():
+        found |= uninformative(results, variant)
+    return [f"{metric_label(key)} says nothing here: {reason}." for key, reason in found.items()]
 
 
 def _collapse_note(name: str, variant: Variant) -> str:
@@ -120,6 +138,7 @@ def below_mostpop(results: Results) -> dict[str, list[str]]:
             metric_label(key)
             for key, metric in variant.metrics.items()
             if key in mostpop.metrics and metric.mean < mostpop.metrics[key].mean
+            if key not in uninformative(results, variant)
         ]
         for name, variant in results.variants.items()
     }
@@ -130,21 +149,6 @@ def ordered_baselines(baselines: Mapping[str, Variant]) -> list[tuple[str, Varia
     """Chance, MostPop, then the others as they come."""
     first = [(name, baselines[name]) for name in _FIRST_BASELINES if name in baselines]
     return first + [(name, baseline) for name, baseline in baselines.items() if name not in _FIRST_BASELINES]
-
-
-def metric_label(key: str) -> str:
-    """A metric's name in print; an unknown one stays as it is."""
-    return METRIC_LABELS.get(key, plain(key))
-
-
-def label(name: str) -> str:
-    """A model's name in print; an unknown one stays as it is."""
-    return MODEL_LABELS.get(name, plain(name))
-
-
-def plain(text: str) -> str:
-    """Text of a file as it may go to a terminal: without control characters."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_synthetic(results: Results) -> bool:
@@ -169,7 +173,7 @@ def synthetic_line(results: Results) -> str:
     return f"OTHER DATA: {name}, not compared with the papers"
 
 
-def format_metric(metric: Metric | None, spread: str = "sd", digits: int = 4) -> str:
+def format_metric(metric: Estimate | None, spread: str = "sd", digits: int = 4) -> str:
     """`0.0470 ± 0.0066`, or `0.0470 [0.0447, 0.0493]` for `spread="ci95"`."""
     if metric is None:
         return "-"
@@ -180,14 +184,6 @@ def format_metric(metric: Metric | None, spread: str = "sd", digits: int = 4) ->
         size = metric.se if spread == "se" else metric.sd
         tail = "" if size is None else f" ± {size:.{digits}f}"
     return f"{metric.mean:.{digits}f}{tail}"
-
-
-def published_metric(row: PublishedResult, key: str) -> Metric | None:
-    """A printed value as a `Metric`; one without SD counts as a single run."""
-    value = row.metrics.get(key)
-    if value is None:
-        return None
-    return Metric(mean=value.mean, sd=value.sd, n=row.replicates or 1)
 
 
 def format_count(value: float | None) -> str:
@@ -208,7 +204,7 @@ def _row(name: str, variant: Variant, spread: str) -> tuple[str, ...]:
 
 
 def _published_row(row: PublishedResult, spread: str) -> tuple[str, ...]:
-    metrics = (format_metric(published_metric(row, metric), spread) for metric in METRICS)
+    metrics = (format_metric(row.metrics.get(metric), spread) for metric in METRICS)
     users = "-" if row.users is None else "-".join(f"{count:,}" for count in dict.fromkeys(row.users))
     candidates = "not said" if row.candidates is None else format_count(row.candidates)
     return (row.label, *metrics, candidates, users, str(row.replicates or 1))

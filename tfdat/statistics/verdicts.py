@@ -1,4 +1,4 @@
-"""Equivalent, different, inconclusive or not comparable: one verdict a metric, with the reason in words."""
+"""Equivalent, different, inconclusive, no verdict or not comparable: one per metric, with the reason in words."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfdat.statistics.results_file import Metric
+from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.tests import (
     Bootstrap,
     Difference,
     Equivalence,
-    Sample,
     holm,
     one_sample,
     paired,
     paired_bootstrap,
     tost,
+    tost_of_share,
     welch,
 )
 
-Verdict = Literal["equivalent", "different", "inconclusive", "not comparable"]
+VerdictWord = Literal["equivalent", "different", "inconclusive", "no verdict", "not comparable"]
+"""`no verdict`: what is measured says nothing about the models. `not comparable`: each side measured something else."""
+
+PairedValues = tuple[tuple[float, ...], tuple[float, ...]]
+"""One metric of both sides on the replicates that they share, in the same order."""
 
 SIGNIFICANCE = 0.05
 """Level of both tests, after Holm's correction over the metrics."""
@@ -40,24 +44,27 @@ class MetricVerdict:
       left, right: the two sides; the difference is left minus right.
       margin: the equivalence margin in the metric's unit, a share of the right side's mean.
       margin_share: that share.
-      difference: the t test, or None where neither side has a spread.
-      equivalence: the two one-sided tests at `margin`, or None with them.
+      margin_fixed: whether the right side's mean was fixed before the run, as a printed value is; else it is an
+        estimate, and the ratio of the sides is tested.
+      difference: the t test, or None where neither side has a spread or no test may be made.
+      equivalence: the two one-sided tests at the margin, or None with it.
       bootstrap: of paired replicates, else None.
       p_different, p_equivalent: after Holm's correction over the metrics.
       verdict, reason: the outcome and a sentence.
     """
 
     metric: str
-    left: Metric
-    right: Metric
+    left: Estimate
+    right: Estimate
     margin: float
     margin_share: float
+    margin_fixed: bool
     difference: Difference | None
     equivalence: Equivalence | None
     bootstrap: Bootstrap | None
     p_different: float | None
     p_equivalent: float | None
-    verdict: Verdict
+    verdict: VerdictWord
     reason: str
 
 
@@ -67,9 +74,10 @@ class Comparison:
 
     Attributes:
       left, right: names of the sides.
-      metrics: one verdict a metric.
+      metrics: one verdict per metric.
       not_comparable: why no verdict may be given, or an empty string; the tests are shown as numbers all the same.
       caveats: what a reader should know, one sentence each.
+      resampled: what the intervals are over.
     """
 
     left: str
@@ -77,31 +85,34 @@ class Comparison:
     metrics: tuple[MetricVerdict, ...]
     not_comparable: str = ""
     caveats: tuple[str, ...] = ()
+    resampled: str = "replicates"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tested:
     metric: str
-    left: Metric
-    right: Metric
+    left: Estimate
+    right: Estimate
     margin: float
-    difference: Difference | None
-    equivalence: Equivalence | None
-    bootstrap: Bootstrap | None
-
-
-Pairs = Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+    margin_fixed: bool
+    no_verdict: str
+    difference: Difference | None = None
+    equivalence: Equivalence | None = None
+    bootstrap: Bootstrap | None = None
 
 
 def judge(
     names: tuple[str, str],
-    left: Mapping[str, Metric],
-    right: Mapping[str, Metric],
+    left: Mapping[str, Estimate],
+    right: Mapping[str, Estimate],
     margin_share: float,
     *,
-    pairs: Pairs | None = None,
+    margin_fixed: bool = True,
+    pairs: Mapping[str, PairedValues] | None = None,
+    no_verdict: Mapping[str, str] | None = None,
     not_comparable: str = "",
     caveats: tuple[str, ...] = (),
+    resampled: str = "replicates",
 ) -> Comparison:
     """Tests every metric that both sides have and gives the verdicts.
 
@@ -112,11 +123,30 @@ def judge(
       names: what to call the sides.
       left, right: their metrics.
       margin_share: the equivalence margin as a share of the right side's mean, fixed before the run.
-      pairs: per metric the values of both sides for the replicates that they share, in the same order.
-      not_comparable: why no verdict may be given, if so.
-      caveats: passed on.
+      margin_fixed: whether that mean was fixed too, as a printed value is. The mean of a run is an estimate; then
+        left - (1 ± share) * right is tested.
+      pairs: per metric the values of both sides for the replicates that they share.
+      no_verdict: metrics that are not tested, with the reason; they do not count in Holm's correction.
+      not_comparable: why no verdict may be given on any metric, if so.
+      caveats, resampled: passed on.
     """
-    tested = [_test(key, left[key], right[key], margin_share, (pairs or {}).get(key)) for key in left if key in right]
+    untested = no_verdict or {}
+    tested = [
+        _test(
+            _Tested(
+                key,
+                left[key],
+                right[key],
+                margin_share * abs(right[key].mean),
+                margin_fixed,
+                untested.get(key, ""),
+            ),
+            margin_share,
+            (pairs or {}).get(key),
+        )
+        for key in left
+        if key in right
+    ]
     with_test = [entry for entry in tested if entry.difference and entry.equivalence]
     p_different = holm([entry.difference.p_value for entry in with_test if entry.difference])
     p_equivalent = holm([entry.equivalence.p_value for entry in with_test if entry.equivalence])
@@ -129,7 +159,7 @@ def judge(
             *caveats,
             f"With fewer than {_FEW} pairs the bootstrap's interval is too narrow; verdicts do not use it.",
         )
-    return Comparison(*names, verdicts, not_comparable, caveats)
+    return Comparison(*names, verdicts, not_comparable, caveats, resampled)
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -139,6 +169,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "right": comparison.right,
         "not_comparable": comparison.not_comparable or None,
         "caveats": list(comparison.caveats),
+        "intervals_over": comparison.resampled,
         "metrics": {verdict.metric: row(verdict) for verdict in comparison.metrics},
     }
 
@@ -165,9 +196,11 @@ def row(verdict: MetricVerdict) -> dict[str, Any]:
         "effect_size": difference and difference.effect_size,
         "margin": verdict.margin,
         "margin_share": verdict.margin_share,
+        "margin_fixed": verdict.margin_fixed,
         "tost_p": equivalence and equivalence.p_value,
         "tost_p_holm": verdict.p_equivalent,
         "tost_ci90": equivalence and equivalence.interval90,
+        "ratio_ci90": equivalence and equivalence.ratio90,
         "bootstrap_ci95": bootstrap and bootstrap.interval95,
         "bootstrap_p": bootstrap and bootstrap.p_value,
     }
@@ -182,36 +215,31 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _test(
-    key: str, left: Metric, right: Metric, share: float, pair: tuple[tuple[float, ...], tuple[float, ...]] | None
-) -> _Tested:
-    margin = share * abs(right.mean)
-    difference, bootstrap = _difference(left, right, pair), None
-    if pair is not None and difference is not None:
-        bootstrap = paired_bootstrap(*pair, np.random.default_rng(0))
-    equivalence = tost(difference, margin) if difference is not None and margin > 0 else None
-    return _Tested(key, left, right, margin, difference, equivalence, bootstrap)
+def _test(entry: _Tested, share: float, pair: PairedValues | None) -> _Tested:
+    difference = None if entry.no_verdict else _difference(entry.left, entry.right, pair)
+    if difference is None:
+        return entry
+    bootstrap = None if pair is None else paired_bootstrap(*pair, np.random.default_rng(0))
+    equivalence = None
+    if entry.margin > 0 and entry.margin_fixed:
+        equivalence = tost(difference, entry.margin)
+    elif entry.margin > 0 and entry.right.mean > 0:
+        equivalence = tost_of_share(difference, share, entry.left, entry.right, pair)
+    return dataclasses.replace(entry, difference=difference, equivalence=equivalence, bootstrap=bootstrap)
 
 
-def _difference(
-    left: Metric, right: Metric, pair: tuple[tuple[float, ...], tuple[float, ...]] | None
-) -> Difference | None:
+def _difference(left: Estimate, right: Estimate, pair: PairedValues | None) -> Difference | None:
     if pair is not None and len(pair[0]) > 1:
         return paired(*pair)
-    a, b = _sample(left), _sample(right)
-    if a.sd is not None and b.sd is not None:
-        return welch(a, b)
-    if a.sd is not None:
-        return one_sample(a, right.mean)
-    if b.sd is not None:
-        mirrored = one_sample(b, left.mean)
+    if left.sd is not None and right.sd is not None:
+        return welch(left, right)
+    if left.sd is not None:
+        return one_sample(left, right.mean)
+    if right.sd is not None:
+        mirrored = one_sample(right, left.mean)
         effect = None if mirrored.effect_size is None else -mirrored.effect_size
         return dataclasses.replace(mirrored, difference=-mirrored.difference, effect_size=effect)
     return None
-
-
-def _sample(metric: Metric) -> Sample:
-    return Sample(metric.mean, metric.sd, metric.n) if metric.values is None else Sample.of(metric.values)
 
 
 def _verdict(entry: _Tested, share: float, corrected: tuple[float, float] | None, not_comparable: str) -> MetricVerdict:
@@ -225,6 +253,7 @@ def _verdict(entry: _Tested, share: float, corrected: tuple[float, float] | None
         entry.right,
         entry.margin,
         share,
+        entry.margin_fixed,
         entry.difference,
         entry.equivalence,
         entry.bootstrap,
@@ -237,28 +266,39 @@ def _verdict(entry: _Tested, share: float, corrected: tuple[float, float] | None
 
 def _outcome(
     entry: _Tested, share: float, p_different: float | None, p_equivalent: float | None
-) -> tuple[Verdict, str]:
+) -> tuple[VerdictWord, str]:
     difference, equivalence = entry.difference, entry.equivalence
+    if entry.no_verdict:
+        return "no verdict", entry.no_verdict
     if difference is None or equivalence is None or p_different is None or p_equivalent is None:
         if entry.margin == 0:
             return "inconclusive", "the right side's mean is 0, so that no share of it is a margin"
-        return "inconclusive", "one replicate a side has no spread to judge a difference by"
-    band = f"±{entry.margin:.4f} ({share * 100:g} % of {entry.right.mean:.4f})"
-    low, high = equivalence.interval90
-    inside = f"the 90 % interval of the difference, {signed(low)} to {signed(high)}"
+        return "inconclusive", "with one replicate per side there is no spread to judge a difference by"
+    interval, band = _interval_and_band(entry, equivalence, share)
     significant = p_different < SIGNIFICANCE
     test = f"{difference.test}, {p_text(p_different)}"
     direction = f"{'higher' if difference.difference > 0 else 'lower'} by {signed(abs(difference.difference))[1:]}"
     if p_equivalent < SIGNIFICANCE:
         tail = f"; {direction} all the same ({test})" if significant else ""
-        return "equivalent", f"{inside}, lies within {band}; TOST {p_text(p_equivalent)}{tail}"
+        return "equivalent", f"{interval}, lies within {band}; TOST {p_text(p_equivalent)}{tail}"
     if significant:
         relative = f" ({difference.difference / entry.right.mean:+.1%})"
         return "different", f"{direction}{relative}; {test}; not within {band} either, TOST {p_text(p_equivalent)}"
     return (
         "inconclusive",
-        f"no difference shown ({test}), and no equivalence: {inside}, against {band}; TOST {p_text(p_equivalent)}",
+        f"no difference shown ({test}), and no equivalence: {interval}, against {band}; TOST {p_text(p_equivalent)}",
     )
+
+
+def _interval_and_band(entry: _Tested, equivalence: Equivalence, share: float) -> tuple[str, str]:
+    """The interval that a margin is held against, and the margin, in words."""
+    if equivalence.ratio90 is None:
+        low, high = equivalence.interval90
+        band = f"±{entry.margin:.4f} ({share * 100:g} % of {entry.right.mean:.4f})"
+        return f"the 90 % interval of the difference, {signed(low)} to {signed(high)}", band
+    low, high = equivalence.ratio90
+    interval = f"{low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else "unbounded"
+    return f"the 90 % interval of left / right, {interval}", f"{1 - share:g} to {1 + share:g}"
 
 
 def signed(value: float) -> str:

@@ -22,9 +22,9 @@ from tfdat.cli import (
 from tfdat.config.overrides import apply_assignments, with_values
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError
+from tfdat.evaluation.metrics import METRICS
 from tfdat.presets import PRESETS, resolve
 from tfdat.tune.space import ALGORITHMS, FIXED, SPACE, describe, without
-from tfdat.tune.trials import METRICS
 
 _SHOWN = 15
 
@@ -57,7 +57,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="python -m tfdat.tune", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to search")
     add_options(what, "--data", "--preset", "--set", **_HELPS)
-    what.add_argument("--objective", choices=METRICS, default="hr@100", help="what to maximise")
+    what.add_argument("--objective", choices=tuple(METRICS), default="hr@100", help="what to maximise")
     add_options(what, "--replicates", "--seed", replicates="replicates a score is the mean of")
     what.set_defaults(replicates=2)
     how = parser.add_argument_group("how")

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfdat.harness.atomic_files import replacing
-from tfdat.statistics.text import metric_label, plain
+from tfdat.statistics.names import metric_label, plain
 from tfdat.tune.space import Dimension, Options, Space
 from tfdat.tune.trials import Head, Trial
 

@@ -19,12 +19,12 @@ from tfdat.config import Config
 from tfdat.config.overrides import differences, to_dict
 from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
+from tfdat.evaluation.metrics import METRICS
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.tune.space import Space
 
 SCHEMA_VERSION = 1
 
-METRICS = ("hr@50", "hr@100", "mrr_x10")
 
 Status = Literal["sound", "collapsed", "failed", "unfinished"]
 

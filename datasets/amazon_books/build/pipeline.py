@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amazon_books import releases
-from amazon_books.build import table1
-from amazon_books.build import provenance
-from amazon_books.choices import Choices, decisions, fingerprint
+from amazon_books.build import provenance, table1
 from amazon_books.build.merge import MISSING, Attributes, Merged, merge
+from amazon_books.choices import Choices, decisions, fingerprint
 from amazon_books.raw.tables import Items, Reviews, read_items, read_reviews
 
 _GENERATED_SHARE = 0.001
