@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
+from run_directory import write_run
 from small import small_interactions
 
 from tfdat.cli import run_command
@@ -17,11 +18,13 @@ from tfdat.errors import UserError
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.learning_curve import __main__ as command
 from tfdat.learning_curve import analysis, study
+from tfdat.learning_curve.document import read
 from tfdat.learning_curve.extrapolation import Interval
 from tfdat.learning_curve.plan import StudyPlan, parse_fractions, parse_repeats, store, stored_panel_users
 from tfdat.learning_curve.plot import draw
 from tfdat.learning_curve.text import csv_text, study_table, verdict_lines
 from tfdat.learning_curve.verdict import cal_effect, judge, level, order, same_sign
+from tfdat.report.__main__ import write_report
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 PLAN = StudyPlan(
@@ -422,3 +425,38 @@ def test_a_shard_leaves_the_curve_to_the_others(data_file, tmp_path, capsys, mon
         (["fraction=0.4", "fraction=0.6"], 2, (2, 2)),
         (["fraction=1"], 1, (2, 2)),
     ]
+
+
+def test_the_report_of_a_point_shows_the_curve_it_belongs_to(content, tmp_path):
+    point = write_run(tmp_path / "fraction=1")
+    absent = write_report(point).read_text()
+    assert "this run is no point of a learning curve" in absent
+    hostile = json.loads(json.dumps(content).replace("dat-no-cal", "<b>no</b>"))
+    (tmp_path / "learning_curve.json").write_text(json.dumps(hostile))
+    page = write_report(point).read_text()
+    section = page[page.index('<section id="learning-curve">') : page.index('<section id="ledger">')]
+    assert section.count("<svg") == 6
+    assert "SYNTHETIC DATA: small" in section
+    assert "Kendall&#39;s tau 1.00" in section or "Kendall's tau 1.00" in section
+    assert "recovers the level" in section
+    assert "12 of 12 predictions" in section
+    assert "<b>no</b>" not in section
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 2}, "`schema_version`"),
+        ({"curves": [{"protocol": "own"}]}, "`curves.0.model`"),
+        ({"points": "none"}, "`points`"),
+    ],
+)
+def test_a_damaged_curve_is_named_with_its_field(content, tmp_path, change, message):
+    path = tmp_path / "learning_curve.json"
+    path.write_text(json.dumps({**content, **change}))
+    with pytest.raises(UserError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    path.write_bytes(b"\xff{")
+    with pytest.raises(UserError, match=r"learning_curve\.json"):
+        read(path)

@@ -109,7 +109,7 @@ def test_the_panels_itemknn_is_bracketed_by_the_forms_and_the_own_protocols_is_n
         return [one.at(1.0) for one in found if not one.problem]
 
     panel = at_full(PANEL_ITEMKNN)
-    # A log-linear and a power law alone give .206 and .245 up to 10 %: one repetition's interval would be too narrow.
+    # Up to 10 % a log-linear and a power law come to .206 and .245: the forms alone are too narrow an interval.
     assert min(panel) < PANEL_ITEMKNN_FULL < max(panel) * 1.05
     assert max(abs(value / PANEL_ITEMKNN_FULL - 1) for value in panel) < 0.25
     for points, full in ((OWN_ITEMKNN, OWN_FULL["itemknn"]), (OWN_MOSTPOP, OWN_FULL["mostpop"])):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib
@@ -14,6 +14,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from tfdat.learning_curve.study import PROTOCOLS
 from tfdat.statistics.text import label, metric_label
 
+Look = Callable[[str, int], tuple[str, str, Any]]
+
 _COLOURS = ("#0077BB", "#EE7733", "#009988", "#CC3311", "#33BBEE", "#EE3377", "#AA8800", "#555555")
 _MARKERS = "osD^vP*X"
 _CHANCE = "#999999"
@@ -23,21 +25,41 @@ _TITLES = {"own": "own: the sample's users and items", "panel": "panel: fixed us
 def draw(content: Mapping[str, Any]) -> str:
     """An SVG with a row per protocol and a column per metric; shares of the users on a logarithmic axis."""
     metrics = list(dict.fromkeys(block["metric"] for block in content["curves"]))
-    models = list(dict.fromkeys(block["model"] for block in content["curves"]))
     rows = [p for p in PROTOCOLS if any(block["protocol"] == p for block in content["curves"])]
     # Without a fixed salt the identifiers in an SVG differ from run to run.
-    with matplotlib.rc_context({"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    ):
         figure = Figure(figsize=(3.6 * len(metrics), 2.9 * len(rows) + 0.9), layout="constrained")
         grid = figure.subplots(len(rows), len(metrics), squeeze=False, sharex=True)
         for protocol, line in zip(rows, grid, strict=True):
             for metric, axes in zip(metrics, line, strict=True):
-                _panel(axes, content, protocol, metric, models)
+                draw_panel(axes, content, protocol, metric)
         handles, names = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 8), frameon=False)
         figure.suptitle(_title(content), fontsize=9)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
+
+
+def models_of(content: Mapping[str, Any]) -> list[str]:
+    """The models in the order of the curves."""
+    return list(dict.fromkeys(block["model"] for block in content["curves"]))
+
+
+def description(content: Mapping[str, Any], protocol: str, metric: str) -> str:
+    """What `draw_panel` shows, for those who do not see it."""
+    said = [
+        f"{label(block['model'])} from {block['points'][0]['mean']:.3f} to {block['points'][-1]['mean']:.3f}"
+        for block in content["curves"]
+        if (block["protocol"], block["metric"]) == (protocol, metric) and block["points"]
+    ]
+    first, last = (f"{100 * content['plan']['fractions'][end]:.4g} %" for end in (0, -1))
+    return (
+        f"{metric_label(metric)} by the {protocol} protocol, trained on {first} to {last} of the users: "
+        f"{', '.join(said) or 'nothing'}."
+    )
 
 
 def _title(content: Mapping[str, Any]) -> str:
@@ -47,28 +69,53 @@ def _title(content: Mapping[str, Any]) -> str:
         f"{kind}{content['data']['name']}, {content['preset']}: metrics by the share of users trained on\n"
         f"bars: 95 % intervals over repetitions; open marks: predicted by curves fitted up to {fitted}, "
         "from the lowest to the highest form"
-    ).replace("$", r"\$")
+    )
 
 
-def _panel(axes: Axes, content: Mapping[str, Any], protocol: str, metric: str, models: list[str]) -> None:
+def own_look(model: str, position: int) -> tuple[str, str, Any]:
+    """Colour, marker and dashes of a model in the file's figure."""
+    if model == "chance":
+        return _CHANCE, "", ":"
+    return _COLOURS[position % 8], _MARKERS[position % 8], "-"
+
+
+def draw_panel(
+    axes: Axes, content: Mapping[str, Any], protocol: str, metric: str, look: Look = own_look, ink: str = "#000000"
+) -> None:
+    """Draws the curves of one protocol and metric, with what the fits predicted beside what was measured.
+
+    Args:
+      axes: an empty panel.
+      content: of `learning_curve.json`.
+      protocol, metric: which curves.
+      look: (model, position) -> colour, marker and dashes.
+      ink: the colour of the line at the largest fitted fraction.
+    """
+    models = models_of(content)
     fractions = content["plan"]["fractions"]
     for block in content["curves"]:
         if (block["protocol"], block["metric"]) != (protocol, metric):
             continue
         position = models.index(block["model"])
-        if block["model"] == "chance":
-            colour, marker, dashes = _CHANCE, "", ":"
-        else:
-            colour, marker, dashes = _COLOURS[position % 8], _MARKERS[position % 8], "-"
+        colour, marker, dashes = look(block["model"], position)
         points = block["points"]
         x, y = [point["fraction"] for point in points], [point["mean"] for point in points]
-        axes.plot(x, y, dashes, marker=marker, markersize=3.5, linewidth=1.2, color=colour, label=label(block["model"]))
+        axes.plot(
+            x,
+            y,
+            linestyle=dashes,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.2,
+            color=colour,
+            label=label(block["model"]),
+        )
         for point in points:
             if point["interval"]:
                 axes.plot([point["fraction"]] * 2, point["interval"], color=colour, linewidth=0.9, alpha=0.7)
         # Models' predictions of one share stand side by side.
         _predictions(axes, block, colour, marker, 1.06 + 0.035 * position)
-    axes.axvline(content["plan"]["fit_below"], color="black", linewidth=0.6, linestyle=(0, (2, 2)))
+    axes.axvline(content["plan"]["fit_below"], color=ink, linewidth=0.6, linestyle=(0, (2, 2)))
     axes.set(xscale="log", title=f"{metric_label(metric)}, {_TITLES[protocol]}")
     axes.title.set_fontsize(8)
     axes.set_ylim(bottom=0)

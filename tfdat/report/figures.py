@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tfdat.learning_curve import plot as learning_curve_plot
 from tfdat.report import curves
 from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
 from tfdat.report.run_data import StoredReplicate
@@ -240,6 +242,23 @@ def _sensitivity(found: Sensitivity, metric: str) -> Panel:
     with panel(height=1.0 + plot.ROW_INCHES * max(2, len(plot.shown(found, ALTERNATIVES)))) as (figure, axes):
         plot.draw_metric(axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK, paper=PAPER)
         return Panel(svg(figure, f"sensitivity-{metric}", alt), alt)
+
+
+def learning_curve(content: Mapping[str, Any]) -> list[Panel]:
+    """Every metric by both protocols, against the share of users."""
+    pairs = dict.fromkeys((block["protocol"], block["metric"]) for block in content["curves"])
+    return [_learning_curve(content, protocol, metric) for protocol, metric in pairs]
+
+
+def _learning_curve(content: Mapping[str, Any], protocol: str, metric: str) -> Panel:
+    def look(model: str, position: int) -> tuple[str, str, Any]:
+        found = style(model, position)
+        return found["color"], found["marker"], found["linestyle"]
+
+    alt = learning_curve_plot.description(content, protocol, metric)
+    with panel(height=3.0) as (figure, axes):
+        learning_curve_plot.draw_panel(axes, content, protocol, metric, look, INK)
+        return Panel(svg(figure, f"learning-curve-{protocol}-{metric}", alt), alt)
 
 
 def _line(axes: Axes, name: str, positions: Mapping[str, int], curve: curves.Curve) -> None:

@@ -15,6 +15,8 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
 from tfdat.errors import printable
+from tfdat.learning_curve.plot import models_of
+from tfdat.learning_curve.text import share
 from tfdat.presets import PRESETS
 from tfdat.report import figures
 from tfdat.report.drawing import style, variable
@@ -51,6 +53,7 @@ def render(run: RunData) -> str:
         "label": tables.label,
         "metric_label": tables.metric_label,
         "setting": as_text,
+        "share": share,
     }
     return environment.get_template("report.html.j2").render(_context(run))
 
@@ -89,6 +92,7 @@ def _context(run: RunData) -> dict[str, Any]:
         "presets": [name for name in PRESETS if name != "cornelisse2024"],
         "recorded": run.commands,
         "sensitivity": run.sensitivity,
+        "curve": run.learning_curve,
         "cal_sentence": cal_sentence(run.sensitivity) if run.sensitivity else "",
         "command": command(results, config),
         "environment": {**_flat(run.environment), **_versions()},
@@ -175,6 +179,8 @@ def _figures(run: RunData) -> dict[str, Any]:
         "popularity": _safe([figures.popularity(recommended, positions)] if recommended else []),
         "popularity_legend": _legend(recommended, positions),
         "covariances": _safe(figures.covariances(moved, run.category_names)),
+        "curve_panels": _safe(figures.learning_curve(run.learning_curve) if run.learning_curve else []),
+        "curve_legend": _curve_legend(run),
         "sensitivity_panels": _safe(figures.sensitivity(run.sensitivity) if run.sensitivity else []),
     }
 
@@ -182,6 +188,11 @@ def _figures(run: RunData) -> dict[str, Any]:
 def _safe(panels: list[figures.Panel]) -> list[Markup]:
     """Drawn by matplotlib, which escapes the texts that it is given."""
     return [Markup(panel.svg) for panel in panels]
+
+
+def _curve_legend(run: RunData) -> list[dict[str, str]]:
+    models = models_of(run.learning_curve) if run.learning_curve else []
+    return _legend(models, {name: position for position, name in enumerate(models)})
 
 
 def _legend(names: Iterable[str], positions: Mapping[str, int]) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tfdat.errors import printable
 from tfdat.harness.atomic_files import read_json
 from tfdat.harness.stored_record import read_arrays, read_fields
+from tfdat.learning_curve.document import read as read_learning_curve
 from tfdat.sensitivity.document import Sensitivity
 from tfdat.sensitivity.document import read as read_sensitivity
 from tfdat.statistics.results_file import Results, read
@@ -47,6 +48,7 @@ class RunData:
       environment: `environment.json` likewise: the command, machine and versions of the run.
       records: the replicates of every variant and baseline of the results, by number.
       sensitivity: `sensitivity.json`, or None where the run has none.
+      learning_curve: `learning_curve.json` of the run's folder, or of the one above, whose points are runs; or None.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class RunData:
     environment: Mapping[str, Any]
     records: Mapping[str, Sequence[StoredReplicate]]
     sensitivity: Sensitivity | None = None
+    learning_curve: Mapping[str, Any] | None = None
 
     @property
     def category_names(self) -> list[str]:
@@ -89,7 +92,7 @@ class RunData:
 
 
 def read_run(root: str | Path) -> RunData:
-    """Reads results, settings, replicates and the sensitivity of a run directory.
+    """Reads results, settings, replicates, the sensitivity and the learning curve of a run directory.
 
     Raises:
       FileNotFoundError: `root` is no directory, or there is no `results.json` in it.
@@ -103,6 +106,8 @@ def read_run(root: str | Path) -> RunData:
     methods = (*results.variants, *results.baselines)
     records = {method: _records(root / "replicates", method, results.seed) for method in methods}
     sensitivity = root / "sensitivity.json"
+    curves = [folder / "learning_curve.json" for folder in (root, root.resolve().parent)]
+    curve = next((path for path in curves if path.is_file()), None)
     return RunData(
         root,
         results,
@@ -110,6 +115,7 @@ def read_run(root: str | Path) -> RunData:
         _optional(root / "environment.json"),
         records,
         read_sensitivity(sensitivity) if sensitivity.is_file() else None,
+        None if curve is None else read_learning_curve(curve),
     )
 
 
