@@ -16,8 +16,6 @@ from tfdat.statistics.names import label, metric_label
 
 Look = Callable[[str, int], tuple[str, str, Any]]
 
-Look = Callable[[str, int], tuple[str, str, Any]]
-
 _COLOURS = ("#0077BB", "#EE7733", "#009988", "#CC3311", "#33BBEE", "#EE3377", "#AA8800", "#555555")
 _MARKERS = "osD^vP*X"
 _CHANCE = "#999999"
