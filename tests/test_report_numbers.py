@@ -15,9 +15,7 @@ from tfdat.statistics.results_file import parse
 
 
 def replicate(**arrays: Any) -> StoredReplicate:
-    return StoredReplicate(candidates=ITEMS).model_copy(
-        update={"arrays": {key: np.asarray(a) for key, a in arrays.items()}}
-    )
+    return StoredReplicate(candidates=ITEMS, arrays={key: np.asarray(array) for key, array in arrays.items()})
 
 
 def test_hit_rates_are_expected_shares_and_end_at_one() -> None:
