@@ -110,7 +110,7 @@ class _Reader:
             return models
         found: dict[str, Any] = {}
         for name, model in models.items():
-            known = _MODELS.get(_squeezed(name), name)
+            known: str = _MODELS.get(_squeezed(name)) or name
             if known in found:
                 raise UserError(f"{self.source}: `{section}` has {known} twice, once as {shortened(name)}.")
             if known != name:
