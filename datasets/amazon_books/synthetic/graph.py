@@ -49,6 +49,9 @@ class Tastes:
       niche: how much the taste of active users runs to rare items and that of others to popular ones; negative is the
         other way round, 0 is not at all.
       spread: how much users differ in this by themselves: the standard deviation of the logarithm of the skew.
+      drift: how much later in a user's history the most popular items come than the rarest, as a share of the history;
+        0 is not at all. It moves reviews within a history only, so degrees, pairs and days stay as they are.
+      drift_noise: standard deviation of what blurs the order of items in this, in log reviews.
     """
 
     nearness: tuple[float, float, float] = (0.32, 0.47, 0.16)
@@ -56,6 +59,8 @@ class Tastes:
     same_category: float = 0.9
     niche: float = -0.5
     spread: float = 1.2
+    drift: float = 0.45
+    drift_noise: float = 0.3
 
 
 def draw_items(
@@ -79,7 +84,7 @@ def draw_items(
     item = np.empty(len(user), dtype=np.int32)
     item[order] = np.repeat(np.arange(len(line.degree), dtype=np.int32), line.degree)
     trade_repeats(user, item, order, len(line.degree), rng)
-    return item
+    return _hits_late(user, item, user_degree, line.degree, tastes, rng)
 
 
 def _points(
@@ -121,6 +126,26 @@ def _balance(points: NDArray[np.float64], starts: NDArray[np.int64], rng: np.ran
     surplus = order[rank >= want[group[order]]]
     lacking = np.repeat(np.arange(len(want)), np.maximum(want - have, 0))
     points[surplus] = starts[lacking] + rng.random(len(surplus)) * want[lacking]
+
+
+def _hits_late(
+    user: NDArray[np.int32],
+    item: NDArray[np.int32],
+    user_degree: NDArray[np.int64],
+    item_degree: NDArray[np.int64],
+    tastes: Tastes,
+    rng: np.random.Generator,
+) -> NDArray[np.int32]:
+    """[reviews] the items of each user in a new order, in which popular ones tend to come last.
+
+    Most reviews of 2014 are late ones and hits gather them, so what is held out is more popular than what went before.
+    """
+    ascending = np.argsort(np.log(item_degree) + tastes.drift_noise * rng.normal(size=len(item_degree)))
+    popularity = np.empty(len(item_degree))  # share of the reviews that are of less popular items
+    popularity[ascending] = np.cumsum(item_degree[ascending]) / item_degree.sum()
+    place = np.arange(len(item)) - (np.cumsum(user_degree) - user_degree)[user]
+    age = (place + rng.random(len(item))) / user_degree[user]
+    return item[np.lexsort([age + tastes.drift * popularity[item], user])]
 
 
 @dataclasses.dataclass(frozen=True)
