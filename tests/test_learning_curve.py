@@ -16,6 +16,8 @@ from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.errors import UserError
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
+from tfdat.harness.record import ReplicateRecord
+from tfdat.harness.stored_record import RANKS, DamagedRecordError
 from tfdat.learning_curve import __main__ as command
 from tfdat.learning_curve import analysis, study
 from tfdat.learning_curve.document import read
@@ -161,6 +163,7 @@ def stored_study(root, plan=PLAN, collapsed=False):
                 panel = LEVELS[method] * fraction**0.2 * (1 + noise)
                 own = LEVELS[method] * fraction**-0.5 * (1 + noise)
                 record = {"method": method, "replicate": number, "seed": 42, **measured(own, int(400 * fraction), 40)}
+                arrays = {name: np.ones(40, dtype=np.int32) for name in (*RANKS, "test_popularity")}
                 record |= {"protocol": "own", "panel": measured(panel, 400, 50)}
                 record["counts"] = {
                     **{"users_drawn": int(1000 * fraction), "users": int(900 * fraction), "items": int(400 * fraction)},
@@ -168,15 +171,18 @@ def stored_study(root, plan=PLAN, collapsed=False):
                     **{"panel_users_outside_core": 9, "panel_users_untrained": 1, "panel_items_untrained": 5},
                 }
                 if method in plan.variants:
-                    record |= {"epochs": 7, "collapsed": collapsed}
-                path = directory.record_path(method, number)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(record))
+                    reasons = ["a reason"] * collapsed
+                    record |= {"epochs": 7, "best_epoch": 7, "collapsed": collapsed, "collapse_reasons": reasons}
+                    record |= {"score_spread": 0.1, "dead_users": 0.0, "dead_items": 0.0}
+                    record["history"] = {"loss": [1.0] * 7, "skipped_categories": [0.0] * 7}
+                    arrays["recommended_popularity"] = np.ones((1, 2), dtype=np.int64)
+                directory.write(method, number, ReplicateRecord(record, arrays))
 
 
 def measured(value, candidates, users):
     metrics = {"hr@50": value, "hr@100": min(1.0, 1.5 * value), "mrr_x10": value}
-    return {"metrics": metrics, "metrics_masked": metrics, "candidates": max(candidates, 1), "test_users": users}
+    blocks = dict.fromkeys(("metrics", "metrics_masked", "metrics_unmasked"), metrics)
+    return {**blocks, "candidates": max(candidates, 1), "test_users": users}
 
 
 def settings_of(data=None):
@@ -306,6 +312,24 @@ def test_without_the_full_data_there_is_no_verdict(tmp_path):
     assert found["verdicts"] == []
     assert verdict_lines(found)[0].startswith("No verdict: there is no value on the full data")
     assert curve_of(found, "panel", "dat")["extrapolation"]["at"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("panel", "message"),
+    [
+        (3, "`panel` should hold the measurements of a protocol. Received: 3"),
+        ({"candidates": 5, "test_users": 0}, "`panel` should hold the measurements of a protocol"),
+        ({"candidates": 5, "test_users": 5}, "`panel`: `metrics` is missing"),
+    ],
+)
+def test_a_damaged_panel_names_its_file(tmp_path, panel, message):
+    stored_study(tmp_path)
+    path = RunDirectory(tmp_path / "fraction=0.1").record_path("mostpop", 0)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "panel": panel}))
+    with pytest.raises(DamagedRecordError) as caught:
+        study.records(tmp_path, PLAN)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_failures_and_collapses_are_said(tmp_path):

@@ -15,6 +15,9 @@ from tfdat.evaluation.metrics import METRICS
 from tfdat.harness.record import Arrays
 from tfdat.jsonfile import read_object
 
+PROTOCOLS = ("own", "panel")
+"""What a record may hold besides its headline."""
+
 RANKS = ("optimistic", "pessimistic", "optimistic_masked", "pessimistic_masked")
 
 _METRICS = {key: metric.highest for key, metric in METRICS.items()}
@@ -126,13 +129,27 @@ def _decoded(path: Path) -> dict[str, Any]:
 
 
 def _wrong_metrics(content: dict[str, Any]) -> str:
+    for protocol in PROTOCOLS:
+        other = content.get(protocol)
+        if protocol in content:
+            counts = (other.get(name) for name in ("candidates", "test_users")) if isinstance(other, dict) else (None,)
+            if not all(type(count) is int and count > 0 for count in counts):
+                return f"`{protocol}` should hold the measurements of a protocol. Received: {shortened(other)}"
+            if reason := _wrong_blocks(other):
+                return f"`{protocol}`: {reason}"
+    return _wrong_blocks(content)
+
+
+def _wrong_blocks(content: dict[str, Any]) -> str:
     stored = ("chance", "chance_masked")  # not in the records of a run of long ago
     for block in ("metrics", "metrics_masked", "metrics_unmasked", *(name for name in stored if content.get(name))):
+        if not isinstance(content.get(block), dict):
+            return f"`{block}` is missing"
         if set(content[block]) != set(_METRICS):
             found = shortened(sorted(content[block]))
             return f"`{block}` should hold {', '.join(_METRICS)}. Received: {found}"
         for name, value in content[block].items():
-            if not 0.0 <= value <= _METRICS[name]:
+            if type(value) not in (int, float) or not 0.0 <= value <= _METRICS[name]:
                 return f"`{block}.{name}` should be from 0 to {_METRICS[name]:g}. Received: {value}"
     return ""
 
