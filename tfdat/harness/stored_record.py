@@ -135,7 +135,7 @@ def _wrong_metrics(content: dict[str, Any]) -> str:
             counts = (other.get(name) for name in ("candidates", "test_users")) if isinstance(other, dict) else (None,)
             if not all(type(count) is int and count > 0 for count in counts):
                 return f"`{protocol}` should hold the measurements of a protocol. Received: {shortened(other)}"
-            if reason := _wrong_blocks(other):
+            if isinstance(other, dict) and (reason := _wrong_blocks(other)):
                 return f"`{protocol}`: {reason}"
     return _wrong_blocks(content)
 

@@ -145,7 +145,7 @@ def _hits_late(
     popularity[ascending] = np.cumsum(item_degree[ascending]) / item_degree.sum()
     place = np.arange(len(item)) - (np.cumsum(user_degree) - user_degree)[user]
     age = (place + rng.random(len(item))) / user_degree[user]
-    return item[np.lexsort([age + tastes.drift * popularity[item], user])]
+    return item[np.lexsort((age + tastes.drift * popularity[item], user))]
 
 
 @dataclasses.dataclass(frozen=True)
