@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from conftest import skipped_lines
 
 from tfdat.cli import (
     FAULT,
@@ -170,3 +171,13 @@ def test_a_long_path_has_a_default_folder_that_a_file_system_takes(tmp_path):
 
 def test_commands_are_quoted_for_the_shell():
     assert command_line("tfdat.report", ["a b", "c"]) == "python -m tfdat.report 'a b' c"
+
+
+def test_the_end_of_the_tests_says_what_was_skipped_and_what_installs_it():
+    absent = "could not import 'torch': No module named 'torch'"
+    assert skipped_lines([absent, "no chromium", absent]) == [
+        f"2 skipped: {absent}",
+        "1 skipped: no chromium",
+        "to run more of them: pip install '.[test,torch]'",
+    ]
+    assert skipped_lines(["no chromium"]) == ["1 skipped: no chromium"]

@@ -13,10 +13,12 @@ from tfdat.cli import (
     add_data_options,
     add_options,
     add_version,
+    command_line,
     default_folder,
     load_data,
     names,
     parse_shard,
+    print_data,
     resumable,
     run_command,
 )
@@ -104,6 +106,7 @@ def main(argv: Sequence[str]) -> int:
         workers=arguments.workers,
         engine=arguments.engine,
         progress=arguments.progress,
+        command=command_line("tfdat.learning_curve", argv),
     )
     interactions = load_data(arguments)
     out = arguments.out or default_folder(
@@ -111,8 +114,7 @@ def main(argv: Sequence[str]) -> int:
     )
     settings = RunSettings(arguments.preset, arguments.seed, FRAMEWORK, describe(interactions), config)
     plan = make_plan(arguments, interactions, config, fractions, repeats, how, out)
-    for note in [*_without_sampling_notes(changed), *_warnings(interactions, config, plan)]:
-        print(f"note: {note}")
+    print_data(interactions, [*_without_sampling_notes(changed), *_warnings(interactions, config, plan)])
     beside = ", ".join(plan.methods[len(plan.variants) :])
     print(
         f"{plan.models} models to train ({', '.join(plan.variants)}, each on {sum(repeats)} samples), beside chance "
