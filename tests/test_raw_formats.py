@@ -81,7 +81,7 @@ def test_a_line_of_each_format() -> None:
         ({"helpful": [2, 1]}, "helpful is not [up, total]"),
         ({"helpful": [-1, 1]}, "helpful is not [up, total]"),
         ({"helpful": [1]}, "helpful is not [up, total]"),
-        ({"helpful": "[1, 2]"}, "helpful is not [up, total]"),
+        ({"helpful": "[1; 2]"}, "helpful is not [up, total]"),
         ({"helpful": [1, 2.0]}, "helpful is not [up, total]"),
         ({"helpful": None}, None),
     ],

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 
 from amazon_books import releases
 from amazon_books.build import croissant, download, pipeline, provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
+from tfdat.errors import UserError
 
 
 @dataclasses.dataclass(eq=False)
@@ -84,7 +86,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         """As TFDS documents it; besides, a dataset that was made from other sources or choices is not reused.
 
         Raises:
-          ValueError: a stale or half-copied dataset is in the way, or the raw files are not what they should be.
+          UserError: a stale or half-copied dataset is in the way, or the raw files are not what they should be.
           FileNotFoundError: a raw file is neither in the manual folder nor to be downloaded.
           OSError: the disk is full, or refuses.
         """
@@ -98,7 +100,20 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
                 raise OSError(
                     f"{self.data_dir} could not be written: {reason}. Make room, or choose another --data_dir."
                 ) from None
-            raise
+            if not (_in_the_way(error) and self.is_prepared()):
+                raise
+            self._take_over(download_config.manual_dir)
+
+    def _take_over(self, manual_dir: Any) -> None:
+        """Another process built the same dataset meanwhile and was faster: its result is taken if it is the same."""
+        self.info.read_from_directory(self.data_dir)
+        self._check_reusable(manual_dir)
+        logging.warning("%s was built by another process meanwhile; that one is used.", self.data_dir)
+
+    def is_prepared(self) -> bool:
+        """Whether the dataset is here and whole; TFDS looks with a pattern, which `[` in a folder's name misleads."""
+        folder = Path(self.data_dir)
+        return all((folder / name).is_file() for name in ("dataset_info.json", "features.json"))
 
     def _check_reusable(self, manual_dir: Any) -> None:
         if not self.data_path.exists():
@@ -108,7 +123,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
             folder = Path(manual_dir) if manual_dir else None
             reason = provenance.why_stale(self.info.metadata, self.builder_config, folder)
         if reason:
-            raise ValueError(
+            raise UserError(
                 f"{self.data_dir} cannot be reused: {reason}. `tfds build --overwrite` makes it anew, or delete it."
             )
 
@@ -120,12 +135,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         choices: AmazonBooksConfig = self.builder_config
         if choices.synthetic_scale is not None:
             if releases.find([folder for folder in [_manual_dir(dl_manager)] if folder], choices)[0]:
-                print(f"Config {choices.name} reads no file; --config final reads those in the manual folder.")
+                logging.warning(
+                    "Config %s reads no file; --config final reads those in the manual folder.", choices.name
+                )
             prepared = pipeline.prepare_synthetic(choices)
         else:
             prepared = pipeline.prepare(_raw_files(dl_manager, choices), choices)
         self.info.metadata.update(prepared.metadata)
-        print(prepared.metadata["report"])
+        logging.info("%s", prepared.metadata["report"])
         return {"train": self._generate_examples(prepared)}
 
     def _generate_examples(self, prepared: pipeline.Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -137,6 +154,11 @@ def _why_full(error: Exception) -> str | None:
     """The system's words if the disk is what failed: TFDS and TensorFlow wrap the error and drop its number."""
     reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
     return next((reason for reason in reasons if reason in str(error)), None)
+
+
+def _in_the_way(error: Exception) -> bool:
+    """Whether the finished dataset could not be put in its place because one is there already."""
+    return isinstance(error, FileExistsError) or (isinstance(error, OSError) and error.errno == errno.ENOTEMPTY)
 
 
 def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:
@@ -168,5 +190,5 @@ def _fetch_any(addresses: tuple[str, ...], target: Path) -> None:
         try:
             return download.fetch(address, target)
         except OSError as error:
-            print(f"{error}; trying the next address.")
+            logging.warning("%s; trying the next address.", error)
     return download.fetch(addresses[-1], target)

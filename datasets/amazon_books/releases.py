@@ -43,7 +43,8 @@ def relative_paths(choices: Choices) -> dict[str, str]:
 def find(folders: Iterable[Path], choices: Choices) -> tuple[dict[str, Path], list[str]]:
     """Looks for the raw files under `folders`, the first of which wins.
 
-    The year folders are optional where no two of the files share a name, as with the 2014 release alone.
+    A file that was unpacked, so without its `.gz`, is found as well. The year folders are optional where no two of the
+    files share a name, as with the 2014 release alone.
 
     Returns:
       The files found, by key, and the keys of those that are missing.
@@ -55,7 +56,8 @@ def find(folders: Iterable[Path], choices: Choices) -> tuple[dict[str, Path], li
         for key, path in relative.items():
             name = path.rsplit("/", 1)[1]
             flat = [folder / name] if names.count(name) == 1 else []
-            for candidate in [folder / path, *flat]:
+            places = [folder / path, *flat]
+            for candidate in [*places, *(place.with_suffix("") for place in places)]:
                 if candidate.exists():
                     found.setdefault(key, candidate)
     return found, [key for key in relative if key not in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from tqdm import tqdm
 _TIMEOUT = 30.0
 _BLOCK = 1 << 20
 _ATTEMPTS = 4
+_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 
 def fetch(url: str, target: Path, pause: float = 1.0) -> None:
@@ -38,10 +40,15 @@ def fetch(url: str, target: Path, pause: float = 1.0) -> None:
         before = part.stat().st_size if part.exists() else 0
         try:
             _continue(url, part)
-            os.replace(part, target)
-            _tag_file(part).unlink(missing_ok=True)
+            _finish(part, target)
             return
         except urllib.error.HTTPError as error:
+            if before and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                if _is_whole(part, error.headers):
+                    _finish(part, target)
+                    return
+                _discard(part)  # it is no beginning of the file; without it the next request has no range
+                continue
             raise OSError(f"{url}: the server answers {error.code} {error.reason}") from None
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             progressed = part.exists() and part.stat().st_size > before
@@ -75,6 +82,26 @@ def _continue(url: str, part: Path) -> None:
                 bar.update(len(block))
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _is_whole(part: Path, headers: Mapping[str, str]) -> bool:
+    """Whether the server that has nothing after `part` has exactly that much, and still the same version of it.
+
+    The bytes themselves are checked by the sum in every gzip member when the file is read.
+    """
+    size = _UNSATISFIED.fullmatch(headers.get("Content-Range") or "")
+    same_version = _tag(headers) in ("", _tag_file(part).read_text())
+    return size is not None and int(size[1]) == part.stat().st_size and same_version
+
+
+def _finish(part: Path, target: Path) -> None:
+    os.replace(part, target)
+    _tag_file(part).unlink(missing_ok=True)
+
+
+def _discard(part: Path) -> None:
+    part.unlink()
+    _tag_file(part).unlink(missing_ok=True)
 
 
 def _tag(headers: Mapping[str, str]) -> str:

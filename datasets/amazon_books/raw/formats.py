@@ -23,6 +23,9 @@ STARS = frozenset((1, 2, 3, 4, 5))
 MAX_INT = 2**31 - 1
 """The greatest time and number of votes."""
 
+OTHER_RELEASE = "a review of the {} release"
+"""The reason why a line of another release is rejected: its votes and IDs mean other things."""
+
 GENERATED = "synthetic"
 """The `reviewerName` of a generated line."""
 
@@ -34,6 +37,8 @@ _AMOUNT = r"\$?(\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d{1,7}(?:\.\d{1,2})?|\.\d{1,2}
 _PRICE = re.compile(_AMOUNT, re.ASCII)
 _PRICE_RANGE = re.compile(rf"(?:{_AMOUNT} ?[-–] ?{_AMOUNT}|[Ff]rom {_AMOUNT})", re.ASCII)
 _DATE = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
+_BOM = b"\xef\xbb\xbf"
+_VOTES_TEXT = re.compile(r"\[(\d{1,10}), ?(\d{1,10})\]", re.ASCII)
 _MAX_PRICE = 1e7
 _MAX_CATEGORY = 60
 _MAX_RAW_CATEGORY = 1000
@@ -83,14 +88,19 @@ class Item(NamedTuple):
 
 
 def parse_review(line: bytes) -> Review | Rejection:
-    """Reads a line of `2014/reviews_*_5.json.gz`. Absent votes count as none; an absent time is taken from the date."""
+    """Reads a line of `2014/reviews_*_5.json.gz`. Absent votes count as none; an absent time is taken from the date.
+
+    What a round trip through pandas makes of a line is read as the line was: the votes as a text, the time as a float.
+    """
     record = _json_object(line)
     if isinstance(record, Rejection):
         return record
+    if release := _other_release(record):
+        return Rejection(OTHER_RELEASE.format(release))
     user: Any = record.get("reviewerID")
     asin: Any = record.get("asin")
     rating: Any = record.get("overall")
-    votes: Any = record.get("helpful")
+    votes: Any = _as_list(record.get("helpful"))
     time: Any = _seconds(record.get("unixReviewTime"), record.get("reviewTime"))
     reason = None
     if type(user) is not str or not _ID.fullmatch(user):
@@ -110,11 +120,13 @@ def parse_review(line: bytes) -> Review | Rejection:
 
 
 def parse_item_2014(line: bytes, root: str) -> Item | Rejection:
-    """Reads a line of `2014/meta_*.json.gz`: a Python literal with several category paths."""
+    """Reads a line of `2014/meta_*.json.gz`: a Python literal, or strict JSON, with several category paths."""
+    if line.removeprefix(_BOM).startswith(b'{"') and type(record := _json_object(line)) is dict:
+        return _item(record.get("asin"), record.get("categories"), root, _number(record.get("price")), False)
     try:
         # Lists of related items are half of a line and most of its tokens. In a text the quotes would be escaped, or
         # the text be in double quotes, and then it is no field that is used.
-        record = parse_literal(_RELATED.sub("'related': {}", line.decode()))
+        record = parse_literal(_RELATED.sub("'related': {}", line.removeprefix(_BOM).decode()))
     except UnicodeDecodeError:
         return Rejection("not UTF-8")
     except ValueError as error:
@@ -152,6 +164,8 @@ def _json_object(line: bytes) -> dict[str, Any] | Rejection:
     try:
         record = orjson.loads(line)
     except ValueError:
+        if line.startswith(_BOM):
+            return _json_object(line.removeprefix(_BOM))
         return Rejection("blank") if not line.strip() else Rejection("not JSON")
     return record if type(record) is dict else Rejection("not an object")
 
@@ -210,6 +224,19 @@ def parse_price(value: object) -> tuple[float | None, bool]:
     return None, False
 
 
+def _other_release(record: dict[str, Any]) -> str | None:
+    """The release of a review that is not of 2014, by the fields that only that release has."""
+    if "user_id" in record or "parent_asin" in record:
+        return "2023"
+    return "2018" if "verified" in record or "vote" in record or "style" in record else None
+
+
+def _as_list(votes: object) -> object:
+    """`votes`, or the two numbers in a text such as "[1, 2]"."""
+    match = _VOTES_TEXT.fullmatch(votes) if type(votes) is str else None
+    return [int(match[1]), int(match[2])] if match else votes
+
+
 def _are_votes(value: object) -> bool:
     if type(value) is not list or len(value) != 2:
         return False
@@ -220,7 +247,8 @@ def _are_votes(value: object) -> bool:
 def _seconds(time: object, date: object) -> int | None:
     """`time` if it is a plausible one; where it is absent, midnight UTC of a date such as "07 3, 2014"."""
     if time is not None:
-        return time if type(time) is int and 0 < time <= MAX_INT else None
+        whole = int(time) if type(time) is float and time.is_integer() else time
+        return whole if type(whole) is int and 0 < whole <= MAX_INT else None
     match = _DATE.fullmatch(date) if type(date) is str else None
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Whole lines of a gzip file, quickly, and with an answer to every way in which such a file can be broken."""
+"""Whole lines of a file, gzipped or not, quickly, and with an answer to every way in which it can be broken."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 from isal import igzip_lib
 
+from tfdat.errors import UserError
+
 MAX_LINE = 4 << 20
 """Longer lines (bytes) are not held in memory: they are skipped and counted. The longest real one is below 1 MiB."""
 
@@ -16,6 +18,16 @@ MAX_LINE = 4 << 20
 _READ = 1 << 18
 _INFLATED = 1 << 20
 _MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive; unpack it",
+    b"BZh": "bzip2 data; unpack it",
+    b"\xfd7zXZ": "xz data; unpack it",
+    b"\x28\xb5\x2f\xfd": "zstd data; unpack it",
+    b"PAR1": "a Parquet file; the raw file of the release is wanted",
+    b"version https://git-lfs": "a Git LFS pointer; fetch the file that it stands for",
+}
+"""What a file begins with that is neither gzip nor text, and what to do."""
 
 
 class _BrokenError(Exception):
@@ -23,7 +35,7 @@ class _BrokenError(Exception):
 
 
 class GzipLines:
-    """Iterates over blocks of whole lines of a gzip file of one or more members.
+    """Iterates over blocks of whole lines of a gzip file of one or more members, or of the same lines as plain text.
 
     A block is some 1 MiB of lines joined by newlines, without one at its end: `block.split(b"\\n")` gives the lines.
     Memory stays at a few blocks, whatever the length of a line.
@@ -36,8 +48,9 @@ class GzipLines:
 
     Raises (while iterating):
       FileNotFoundError: no such file.
-      ValueError: a directory, an empty file, no gzip, corrupt or truncated data, garbage behind the stream. The
-        message is one line and names the file and the place.
+      UserError: a directory, an empty file, neither gzip nor one object per line (a web page, one JSON array, objects
+        over several lines), corrupt or truncated data, garbage behind the stream. The message is one line and names the
+        file, what it is or the place, and the fix.
     """
 
     def __init__(self, path: Path, allow_truncated: bool = False) -> None:
@@ -54,12 +67,12 @@ class GzipLines:
             yield from self._whole_lines()
         except _BrokenError as error:
             place = f"{self.path}, after line {self.lines:,} (near byte {self.offset:,})"
-            raise ValueError(f"{place}: {error}") from None
+            raise UserError(f"{place}: {error}") from None
 
     def _whole_lines(self) -> Iterator[bytes]:
         tail: list[bytes] = []
         length = 0  # of the tail, which is dropped once it is too long; its length goes on growing
-        for block in self._inflated():
+        for block in self._text():
             last = block.rfind(b"\n")
             if last < 0:
                 tail, length = _grown(tail, length, block)
@@ -79,13 +92,27 @@ class GzipLines:
             if tail:
                 yield b"".join(tail)
 
+    def _text(self) -> Iterator[bytes]:
+        """What the file holds, uncompressed, once its beginning has been found to be what is wanted."""
+        pieces = self._inflated()
+        beginning = next(pieces, b"")
+        if reason := _why_not_lines(beginning):
+            raise UserError(f"{self.path} is {reason}")
+        yield beginning
+        yield from pieces
+
     def _inflated(self) -> Iterator[bytes]:
         digest = hashlib.sha256()
         with _opened(self.path) as file:
             decompressor: Any = None
+            plain = False
             while block := file.read(_READ):
                 digest.update(block)
                 self.offset += len(block)
+                plain = plain or (self.offset == len(block) and _is_text(block))
+                if plain:
+                    yield block
+                    continue
                 while block:
                     if decompressor is None:
                         block = self._next_member(block, file, digest)
@@ -114,8 +141,28 @@ class GzipLines:
         if not block or block.startswith(_MAGIC):
             return block
         if first:
+            kind = next((kind for start, kind in _OTHER_KINDS.items() if block.startswith(start)), None)
+            if kind:
+                raise UserError(f"{self.path} is {kind}.")
             raise _BrokenError(f"this is not a gzip file; it begins with {block[:8]!r}.")
         raise _BrokenError(f"garbage behind the gzip stream ({block[:8]!r}). Fetch the file again.")
+
+
+def _is_text(block: bytes) -> bool:
+    """Whether a file begins as text with braces, brackets or tags does: it is read, or refused, by what it says."""
+    return block.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[", b"<")
+
+
+def _why_not_lines(beginning: bytes) -> str | None:
+    """What a text is whose beginning shows that it has no object a line, and the fix; None where nothing is wrong."""
+    text = beginning.removeprefix(_BOM).lstrip()
+    if text[:1] == b"<":
+        return "a web page (HTML or XML), not the data: the server sent it in their place. Fetch the file again."
+    if text[:1] == b"[":
+        return "one JSON array, not one object per line. `jq -c '.[]'` writes it as lines."
+    if text[:1] == b"{" and b"\n" in text and not text[1 : text.index(b"\n")].strip():
+        return "JSON with each object over several lines, not one per line. `jq -c .` writes it as lines."
+    return None
 
 
 def _grown(tail: list[bytes], length: int, piece: bytes) -> tuple[list[bytes], int]:
@@ -137,9 +184,9 @@ def _drained(decompressor: Any, block: bytes) -> Iterator[bytes]:
 
 def _opened(path: Path) -> BinaryIO:
     if path.is_dir():
-        raise ValueError(f"{path} is a directory; a gzip file is wanted.")
+        raise UserError(f"{path} is a directory; a file is wanted.")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist.")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; a gzip file is wanted.")
+        raise UserError(f"{path} is empty. Fetch the file again, or remove it.")
     return path.open("rb")

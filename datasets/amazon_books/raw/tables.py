@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from amazon_books.raw.formats import ITEM_PARSERS, Item, Rejection
+from amazon_books.raw.formats import ITEM_PARSERS, OTHER_RELEASE, Item, Rejection
 from amazon_books.raw.gzip_lines import GzipLines
 from amazon_books.raw.review_columns import FIELDS, ReviewPart, parse_blocks
+from tfdat.errors import UserError
 
 TOO_LONG = "too long"
 
@@ -105,7 +106,7 @@ def read_reviews(path: Path, allow_truncated: bool = False, max_rejected: float 
     """Reads `reviews_*_5.json.gz`.
 
     Args:
-      path: the gzip file.
+      path: the file, gzipped or not.
       allow_truncated: read the whole lines of a stream that ends early.
       max_rejected: greatest share of rejected lines.
 
@@ -136,7 +137,7 @@ def read_items(
     Where an item has several lines, the first with a category counts, else the first.
 
     Args:
-      path: the gzip file.
+      path: the file, gzipped or not.
       release: "2014", "2018" or "2023".
       root: the root category.
       item_names: [I] asins as bytes.
@@ -175,14 +176,17 @@ def read_items(
 
 
 def check_rejected(path: Path, counts: LineCounts, max_rejected: float) -> None:
-    """Raises a ValueError when more than `max_rejected` of a file's lines were rejected, or when it has no line."""
+    """Raises a UserError when more than `max_rejected` of a file's lines were rejected, or when it has no line."""
     if not counts.read:
-        raise ValueError(f"{path} holds no line.")
+        raise UserError(f"{path} holds no line. Fetch the file again.")
     if counts.share_rejected > max_rejected:
         reasons = ", ".join(f"{reason}: {lines:,}" for reason, lines in counts.rejected.items())
-        raise ValueError(
+        fix = "Fetch the file again, or raise max_rejected."
+        if any(OTHER_RELEASE.format(release) in counts.rejected for release in ("2018", "2023")):
+            fix = "The 2014 release's own 5-core reviews are wanted here: reviews_*_5.json.gz."
+        raise UserError(
             f"{path}: {counts.share_rejected:.1%} of {counts.read - counts.skipped:,} lines are rejected ({reasons}), "
-            f"more than max_rejected={max_rejected:g}. Fetch the file again, or raise max_rejected."
+            f"more than max_rejected={max_rejected:g}. {fix}"
         )
 
 
