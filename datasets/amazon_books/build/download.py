@@ -8,7 +8,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from email.message import Message
 from pathlib import Path
 
 from tqdm import tqdm
@@ -84,7 +84,7 @@ def _continue(url: str, part: Path) -> None:
         raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
 
 
-def _is_whole(part: Path, headers: Mapping[str, str]) -> bool:
+def _is_whole(part: Path, headers: Message) -> bool:
     """Whether the server that has nothing after `part` has exactly that much, and still the same version of it.
 
     The bytes themselves are checked by the sum in every gzip member when the file is read.
@@ -104,7 +104,7 @@ def _discard(part: Path) -> None:
     _tag_file(part).unlink(missing_ok=True)
 
 
-def _tag(headers: Mapping[str, str]) -> str:
+def _tag(headers: Message) -> str:
     """What names this version of the file to the server; a weak ETag cannot be resumed from."""
     tag = headers.get("ETag") or ""
     return tag if tag.startswith('"') else headers.get("Last-Modified") or ""

@@ -123,18 +123,19 @@ def parse_item_2014(line: bytes, root: str) -> Item | Rejection:
     """Reads a line of `2014/meta_*.json.gz`: a Python literal, or strict JSON, with several category paths."""
     if line.removeprefix(_BOM).startswith(b'{"') and type(record := _json_object(line)) is dict:
         return _item(record.get("asin"), record.get("categories"), root, _number(record.get("price")), False)
+    literal: object
     try:
         # Lists of related items are half of a line and most of its tokens. In a text the quotes would be escaped, or
         # the text be in double quotes, and then it is no field that is used.
-        record = parse_literal(_RELATED.sub("'related': {}", line.removeprefix(_BOM).decode()))
+        literal = parse_literal(_RELATED.sub("'related': {}", line.removeprefix(_BOM).decode()))
     except UnicodeDecodeError:
         return Rejection("not UTF-8")
     except ValueError as error:
         return Rejection(str(error))
-    if type(record) is not dict:
+    if type(literal) is not dict:
         return Rejection("not an object")
-    price = record.get("price")
-    return _item(record.get("asin"), record.get("categories"), root, _number(price), False)
+    price = literal.get("price")
+    return _item(literal.get("asin"), literal.get("categories"), root, _number(price), False)
 
 
 def parse_item_2018(line: bytes, root: str) -> Item | Rejection:
