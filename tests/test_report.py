@@ -305,7 +305,7 @@ def test_alternatives_are_shown_with_their_effects(html: str) -> None:
     text = _Tags(section).text
     # Every one in the table, the twenty largest in each figure, five in the sentence on CAL.
     assert text.count("target_and_tower_") == 24 + 3 * 20 + 5
-    assert "+0.1500 [" in text
+    assert re.search(r"\+0\.1500 \*\+0\.\d{4} to \+0\.\d{4}", text)  # the interval stands below the change
     assert "Does CAL help? At the base HR@50" in text
     assert f"7 rows dropped: {HOSTILE}." in text
     assert "2 alternatives without numbers" in text
