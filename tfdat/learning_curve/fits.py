@@ -198,10 +198,8 @@ def _limits(bounds: Iterable[float | str], top: float) -> Floats:
 
 def _solve(form: Form, x: Floats, y: Floats, top: float) -> tuple[Floats | None, str]:
     """The parameters of the best start that converged, or None and why there is none."""
-    lowest, highest = (
-        np.array([top if bound == "top" else float(bound) for bound in side]) for side in zip(*form.linear, strict=True)
-    )
-    limits = lowest, highest
+    lowest, highest = zip(*form.linear, strict=True)
+    limits = _limits(lowest, top), _limits(highest, top)
 
     def linear(shape: Floats) -> Floats:
         free = np.linalg.lstsq(form.basis(x, shape), y, rcond=None)[0]
