@@ -35,7 +35,7 @@ examples:
   python -m tfdat.compare runs/mine                     the papers' tables; what CAL and AMM add; MostPop
   python -m tfdat.compare runs/mine runs/twin           two runs, paired where they share replicates
   python -m tfdat.compare runs/mine pytorch.json --csv  as a spreadsheet
-  python -m tfdat.compare runs/mine --check users-items intervals over other users and other items
+  python -m tfdat.compare runs/mine --check users-items  intervals over other users and other items
 
 verdicts, one per metric:
   equivalent      the difference lies within the margin (two one-sided tests)
