@@ -155,7 +155,7 @@ def test_names_that_are_patterns_are_names(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_the_slower_of_two_builds_takes_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], same: bool
 ) -> None:
     raw, other = files.write_tiny(tmp_path / "raw"), files.write_tiny(tmp_path / "other")
     if not same:
@@ -175,6 +175,7 @@ def test_the_slower_of_two_builds_takes_what_is_there(
             build(tmp_path / "data", raw)
         return
     builder = build(tmp_path / "data", raw)
+    assert f"{builder.data_dir} was built by another process meanwhile" in capsys.readouterr().out
     assert len(list(builder.as_dataset(split="train"))) == 12
     assert [path.name for path in Path(builder.data_dir).parent.iterdir()] == ["1.0.0"]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from amazon_books import releases
 from amazon_books.build import croissant, download, pipeline, provenance
@@ -108,7 +107,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         """Another process built the same dataset meanwhile and was faster: its result is taken if it is the same."""
         self.info.read_from_directory(self.data_dir)
         self._check_reusable(manual_dir)
-        logging.warning("%s was built by another process meanwhile; that one is used.", self.data_dir)
+        print(f"{self.data_dir} was built by another process meanwhile; that one is used.")
 
     def is_prepared(self) -> bool:
         """Whether the dataset is here and whole; TFDS looks with a pattern, which `[` in a folder's name misleads."""
@@ -135,14 +134,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         choices: AmazonBooksConfig = self.builder_config
         if choices.synthetic_scale is not None:
             if releases.find([folder for folder in [_manual_dir(dl_manager)] if folder], choices)[0]:
-                logging.warning(
-                    "Config %s reads no file; --config final reads those in the manual folder.", choices.name
-                )
+                print(f"Config {choices.name} reads no file; --config final reads those in the manual folder.")
             prepared = pipeline.prepare_synthetic(choices)
         else:
             prepared = pipeline.prepare(_raw_files(dl_manager, choices), choices)
         self.info.metadata.update(prepared.metadata)
-        logging.info("%s", prepared.metadata["report"])
+        print(prepared.metadata["report"])  # `tfds build` shows no log
         return {"train": self._generate_examples(prepared)}
 
     def _generate_examples(self, prepared: pipeline.Prepared) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -190,5 +187,5 @@ def _fetch_any(addresses: tuple[str, ...], target: Path) -> None:
         try:
             return download.fetch(address, target)
         except OSError as error:
-            logging.warning("%s; trying the next address.", error)
+            print(f"{error}; trying the next address.")
     return download.fetch(addresses[-1], target)

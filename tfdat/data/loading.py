@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import io
 import json
 import logging
@@ -150,19 +149,14 @@ def _build(root: Path, config: str, manual: Path, overwrite: bool) -> Path:
 
         mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
         builder = Builder(data_dir=root, config=config)
-        try:
-            with contextlib.redirect_stdout(io.StringIO()) as said:
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(manual_dir=manual, download_mode=mode)
-                )
-        except FileExistsError:
-            pass  # another process was faster; its result is the same
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:
-                raise
+        with contextlib.redirect_stdout(io.StringIO()):  # what TFDS itself prints
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(manual_dir=manual, download_mode=mode)
+            )
+    prepared = Path(builder.data_dir)
     if CONFIGS[config][1].synthetic_scale is None:
-        print("\n".join(line for line in said.getvalue().splitlines() if not line.startswith(("Down", "Dataset"))))
-    return Path(builder.data_dir)
+        print(_metadata(prepared)["report"])
+    return prepared
 
 
 def _columns(name: str, prepared: Path) -> Interactions:
