@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,27 @@ def test_the_second_load_maps_the_copy_and_needs_no_tensorflow(final: tuple[Path
     )
     command = [sys.executable, "-c", code, "amazon_books/final", *map(str, final), str(folder)]
     subprocess.run(command, check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+@pytest.mark.parametrize("config", ["final", "raw"])
+def test_the_builders_arrays_and_the_examples_give_the_same_interactions(
+    final: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], config: str
+) -> None:
+    data, name = tmp_path / "data", f"amazon_books/{config}"
+    first = load(name, data, final[1])
+    folder = cached_directory(first)
+    assert folder is not None
+    arrays = folder.parent / "arrays"
+    assert sorted(path.stem for path in arrays.iterdir())[:3] == ["category_names", "helpful_total", "helpful_up"]
+    shutil.rmtree(folder)
+    (arrays / "item.npy").write_bytes(b"cut")
+    capsys.readouterr()
+    assert equal(load(name, data, final[1]), first)
+    assert "are damaged" in capsys.readouterr().out
+    shutil.rmtree(folder)
+    shutil.rmtree(arrays)
+    assert equal(load(name, data, final[1]), first)
+    assert capsys.readouterr().out == ""
 
 
 def test_real_files_are_comparable_and_changed_ones_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from amazon_books import releases
-from amazon_books.build import croissant, download, pipeline, provenance
+from amazon_books.build import arrays, croissant, download, pipeline, provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
 from tfdat.errors import UserError
@@ -128,6 +128,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager, download_config)
+        if not download_config.max_examples_per_split:
+            arrays.write(self._arrays, Path(self.data_dir) / arrays.FOLDER)
         croissant.write(self.info.metadata, Path(self.data_dir) / "croissant.json")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
@@ -139,6 +141,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         else:
             prepared = pipeline.prepare(_raw_files(dl_manager, choices), choices)
         self.info.metadata.update(prepared.metadata)
+        self._arrays = arrays.columns(prepared)
         print(prepared.metadata["report"])  # `tfds build` shows no log
         return {"train": self._generate_examples(prepared)}
 

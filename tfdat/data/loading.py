@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from amazon_books import releases
-from amazon_books.build import provenance
+from amazon_books.build import arrays, provenance
 from amazon_books.choices import Choices
 from amazon_books.configs import CONFIGS
 
@@ -171,7 +171,7 @@ def _columns(name: str, prepared: Path) -> Interactions:
         print(f"The columnar copy of {name} is made anew: {error}")
     if os.path.lexists(copy):
         _remove(copy)
-    interactions = _read_tfds(name, prepared, metadata)
+    interactions = _read_arrays(name, prepared, metadata) or _read_tfds(name, prepared, metadata)
     try:
         write_columns(interactions, copy)
     except OSError as error:
@@ -194,6 +194,42 @@ def _remove(copy: Path) -> None:
             copy.unlink()
 
 
+def _read_arrays(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Interactions | None:
+    """The interactions from the plain arrays that the builder leaves; None where there are none, or damaged ones."""
+    try:
+        columns = arrays.read(prepared / arrays.FOLDER)
+        item = columns["item"]
+        return assemble(
+            _source(name, metadata),
+            user=(columns["user"], columns["user_names"].astype(np.str_)),
+            item=(item, columns["item_names"].astype(np.str_)),
+            timestamp=columns["timestamp"],
+            rating=columns["rating"].astype(np.float32),
+            helpful=(columns["helpful_up"], columns["helpful_total"]),
+            category=(
+                columns["item_category"][item],
+                tuple(text.decode() for text in columns["category_names"].tolist()),
+            ),
+            price=columns["item_price"][item],
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+        print(f"The arrays in {prepared} are damaged ({type(error).__name__}); the examples are read instead.")
+        return None
+
+
+def _source(name: str, metadata: Mapping[str, Any]) -> Source:
+    synthetic = bool(metadata["synthetic"])
+    return Source(
+        name,
+        metadata["fingerprint"],
+        name == f"{DATASET}/final" and not synthetic,
+        synthetic,
+        steps=tuple(metadata["steps"]),
+    )
+
+
 def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Interactions:
     with quiet_tfds():
         import tensorflow_datasets as tfds
@@ -213,15 +249,8 @@ def _read_tfds(name: str, prepared: Path, metadata: Mapping[str, Any]) -> Intera
     known = [text.decode() for text in category_names.tolist()]
     missing = known[:1] == [""]
     codes = category[order].astype(np.int32) - missing
-    synthetic = bool(metadata["synthetic"])
     return assemble(
-        Source(
-            name,
-            metadata["fingerprint"],
-            name == f"{DATASET}/final" and not synthetic,
-            synthetic,
-            steps=tuple(metadata["steps"]),
-        ),
+        _source(name, metadata),
         user=(user[order], np.sort(user_id).astype(np.str_)),
         item=(item[order].astype(np.int32), item_names.astype(np.str_)),
         timestamp=column["timestamp"][order],
