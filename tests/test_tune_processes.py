@@ -193,7 +193,7 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--trials", "0"], "--trials should be a positive integer. Received: 0."),
+            (["--trials", "0"], "--trials should be a positive integer. Received: '0'."),
             (["--hours", "0"], "--hours should be above 0. Received: 0."),
             (["--algorithm", "grid"], "invalid choice: 'grid'"),
             (["--set", "training.validation=random_pairs"], "val_hr` needs a validation item"),
