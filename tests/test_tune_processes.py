@@ -245,7 +245,7 @@ def run_tune(folder, *arguments):
 
 
 def tune_command(folder, *arguments):
-    settings = ("user_fraction=1", "interactions=none", "min_item=1")
+    settings = ("user_fraction=1", "interactions=none", "min_item=1", "replacement=true")
     command = [sys.executable, "-m", "tfdat.tune", "--data", str(folder / "small.csv"), "--replicates", "1"]
     command += [part for setting in settings for part in ("--set", f"sampling.{setting}")]
     return [*command, "--set", "training.epochs=1", *arguments]
