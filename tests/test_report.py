@@ -223,7 +223,7 @@ def test_the_command_repeats_the_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("results.json", b"{", "results.json: Invalid JSON"),
+        ("results.json", b"{", "results.json is not JSON"),
         ("config.json", b"[]", "config.json should hold a JSON object"),
         ("replicates/dat/000.json", b"{nope", "000.json is damaged: it is not JSON"),
         ("replicates/dat/000.json", b'{"history": {}}', "000.json is damaged: `method`: Field required"),

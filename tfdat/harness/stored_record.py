@@ -122,7 +122,10 @@ def _decoded(path: Path) -> dict[str, Any]:
     try:
         content = read_object(path)
     except UserError as error:
-        raise DamagedRecordError(f"{path} is damaged: {error}") from None
+        reason = str(error).removeprefix(printable(str(path)))
+        raise DamagedRecordError(
+            f"{path} is damaged: {reason[2:] if reason.startswith(': ') else f'it{reason}'}"
+        ) from None
     if not isinstance(content, dict):
         raise DamagedRecordError(f"{path} is damaged: it should hold a JSON object.")
     return content
