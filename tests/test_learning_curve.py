@@ -463,7 +463,7 @@ def test_a_shard_leaves_the_curve_to_the_others(data_file, tmp_path, capsys, mon
 def test_the_report_of_a_point_shows_the_curve_it_belongs_to(content, tmp_path):
     point = write_run(tmp_path / "fraction=1")
     absent = write_report(point).read_text()
-    assert "this run is no point of a learning curve" in absent
+    assert "This run is not a point of a learning curve" in absent
     hostile = json.loads(json.dumps(content).replace("dat-no-cal", "<b>no</b>"))
     (tmp_path / "learning_curve.json").write_text(json.dumps(hostile))
     page = write_report(point).read_text()
