@@ -366,7 +366,7 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--replicates", "0"], "--replicates should be a positive integer. Received: 0."),
+            (["--replicates", "0"], "--replicates should be a positive integer. Received: '0'."),
             (["--variants", "dat,nope"], "Unknown variant 'nope'"),
             (["--variants", ","], "--variants should name a model"),
             (["--only", "loss.nothing"], "--only loss.nothing: no such decision"),
