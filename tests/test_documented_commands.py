@@ -24,6 +24,7 @@ NOT_RUN = {
     "python -m tfdat.tune": "named in a sentence, without its options",
     "python -m tfdat.sensitivity": "named in a sentence, or all switches of the synthetic set: hours",
     "python -m tfdat.report OUT": "named in a sentence; `python -m tfdat.report RUN` is run",
+    "python -m tfdat.report study/fraction=1": "a run of the study before it; test_learning_curve draws such a report",
     "python -m tfdat.train --engine ray ...": "abridged; test_ray runs it",
     "python -m tfdat.report.ledger > docs/ledger.md": "test_ledger compares its output",
 }
@@ -41,7 +42,7 @@ NOT_RUN_PATTERNS = {
 SUBSTITUTIONS = {
     r"amazon_books/final|interactions\.csv": "small.csv",
     r"--replicates \d+": "--replicates 1",
-    r"--hours \d+|--trials \d+": "--trials 1",
+    r"--hours \d+|--trials \d+": "--trials 4",
     r"--workers \d+": "--workers 1",
     r"--data-dir \S+": "",
     r'"?\$\{?SLURM_ARRAY_TASK_ID\}?/\$SLURM_ARRAY_TASK_COUNT"?': "1/1",
@@ -55,7 +56,7 @@ SUBSTITUTIONS = {
 
 SMALLER = {
     "train": {"--data": "small.csv", "--replicates": "1"},
-    "tune": {"--data": "small.csv", "--replicates": "1", "--trials": "1"},
+    "tune": {"--data": "small.csv", "--replicates": "1", "--trials": "4"},
     "sensitivity": {"--data": "small.csv"},
 }
 """Options of a command that are given where it shows none."""
