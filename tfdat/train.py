@@ -33,7 +33,7 @@ from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError
-from tfdat.evaluation.baselines import BASELINES, check_baselines
+from tfdat.evaluation.baselines import BASELINES, chosen_baselines
 from tfdat.frameworks import TRAINERS, framework
 from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
 from tfdat.harness.directory import RunSettings, describe
@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
     strategy, choice = choose_strategy(wanted, arguments.replicates)
     plan = Plan(
         variants=check_variants(arguments.variants),
-        baselines=_baselines(arguments.baselines),
+        baselines=chosen_baselines(arguments.baselines),
         replicates=arguments.replicates,
         shard=parse_shard(arguments.shard),
         workers=arguments.workers,
@@ -236,12 +236,6 @@ def _warnings(has_categories: bool, config: Config) -> list[str]:
     if config.loss.lambda_alignment > 0 and not (has_categories and "category" in config.features.item):
         return ["the data have no categories, so there is no alignment loss: dat is dat-no-cal here"]
     return []
-
-
-def _baselines(wanted: Sequence[str]) -> tuple[str, ...]:
-    found = tuple(name for name in wanted if name != "chance")
-    check_baselines(found)
-    return found
 
 
 def entry() -> int:

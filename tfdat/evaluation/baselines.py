@@ -241,6 +241,17 @@ def check_baselines(names: Iterable[str]) -> None:
         BASELINES[name].require()
 
 
+def chosen_baselines(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that are to be trained, checked; chance stands in every table by itself.
+
+    Raises:
+      UserError: as `check_baselines`.
+    """
+    chosen = tuple(name for name in names if name != "chance")
+    check_baselines(chosen)
+    return chosen
+
+
 def _imported(module: str, requirement: str) -> Any:
     try:
         return importlib.import_module(module)

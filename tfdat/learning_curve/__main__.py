@@ -26,7 +26,7 @@ from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError
-from tfdat.evaluation.baselines import BASELINES, check_baselines
+from tfdat.evaluation.baselines import BASELINES, chosen_baselines
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import ENGINES, Plan, check_variants
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
     repeats = parse_repeats(arguments.repeats, fractions)
     how = Plan(
         check_variants(arguments.variants),
-        _baselines(arguments.baselines),
+        chosen_baselines(arguments.baselines),
         max(repeats),
         shard=parse_shard(arguments.shard),
         workers=arguments.workers,
@@ -225,12 +225,6 @@ def write_study(content: dict[str, Any], out: Path) -> None:
     for suffix, text in ((".csv", csv_text(content)), (".svg", draw(content))):
         with replacing((out / FILE).with_suffix(suffix)) as file:
             file.write(text.encode())
-
-
-def _baselines(given: Sequence[str]) -> tuple[str, ...]:
-    wanted = tuple(name for name in given if name != "chance")
-    check_baselines(wanted)
-    return wanted
 
 
 def _without_sampling_notes(changed: Sequence[str]) -> list[str]:

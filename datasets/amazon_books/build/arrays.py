@@ -37,11 +37,10 @@ def columns(prepared: Prepared) -> dict[str, NDArray[Any]]:
     kept[item] = reviews.item[rows]
     order = np.argsort(user, kind="stable")
     names = np.array([name.encode() for name in attributes.category_names], dtype=np.bytes_)
-    used = np.unique(attributes.category[kept])
-    category_names, category = _coded(names, attributes.category[kept][attributes.category[kept] != MISSING])
-    item_category = np.full(len(kept), -1, dtype=np.int32)
-    item_category[attributes.category[kept] != MISSING] = category
-    assert len(category_names) == np.count_nonzero(used != MISSING)
+    category = attributes.category[kept]
+    known = category != MISSING
+    item_category = np.full(len(kept), MISSING, dtype=np.int32)
+    category_names, item_category[known] = _coded(names, category[known])
     return {
         "user": user[order],
         "item": item[order],
