@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tfdat.data.features import user_statistic
@@ -125,7 +125,13 @@ fields = st.lists(st.text(st.sampled_from('ab ",\n1'), max_size=6), min_size=3, 
 
 @settings(max_examples=200, deadline=None)
 @given(rows=st.lists(fields, min_size=1, max_size=12))
+@example(rows=[["\n", "1,", ","]])
+@example(rows=[["\n,1,,,", "", ""]])
+@example(rows=[["", "", "\n,1,,,"]])
+@example(rows=[["\n\n", '" aa', ""], ["\n,11, ", "", ""]])
+@example(rows=[["1", '\n",1,,', ""], ["\n,1,,,", "\n,1,,,", "\n,1,,,"]])
 def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]]) -> None:
+    """But for a row whose first line has all the fields by itself: there a quote may be a character (test above)."""
     import csv as stdlib
     import io
 
@@ -133,6 +139,7 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]]) -> None:
     writer = stdlib.writer(text, lineterminator="\n", quoting=stdlib.QUOTE_ALL)
     rows = [["u", str(number), *row] for number, row in enumerate(rows)]
     writer.writerows(rows)
+    assume(not any("\n" in "".join(row) and ",".join(row).split("\n")[0].count(",") == 4 for row in rows))
     lines = text.getvalue().removesuffix("\n").split("\n")
     found = quoted_rows(lines, [at for at, line in enumerate(lines) if '"' in line], ",", 5, (1,), False)
     assert [fields for _, fields in found.rows] == rows

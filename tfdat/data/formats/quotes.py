@@ -7,8 +7,9 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-_NUMBER = re.compile(r'\s*"?\s*-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?\s*"?\s*', re.ASCII)
+_NUMBER = re.compile(r'\s*("?)\s*-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?\s*\1\s*', re.ASCII)
 _LOOK_AHEAD = 5_000
+_ROWS_IN_TEXT = 3
 _LONGEST = 1 << 26
 
 
@@ -39,7 +40,8 @@ def quoted_rows(
     """Reads the lines `at` some indexes, which hold quotes.
 
     A quote opens a field that may go on over several lines. Where one of these looks like a row of its own the quote
-    is a character like any other, or hundreds of rows would vanish in a title with one quote.
+    is a character like any other, or hundreds of rows would vanish in a title with one quote. A line that is no row
+    without its quotes is taken at its word: up to three lines of its text may look like rows.
 
     Args:
       lines: all lines.
@@ -85,9 +87,9 @@ def _read(
         found.rows.append((index, fields))
         return
     if is_open:
-        end = _closing(lines, index, lambda inner: _is_row(inner, separator, width, numeric))
-        may_go_on = end is None and more and len(lines) - index < _LOOK_AHEAD and _length(lines, index) < _LONGEST
-        if may_go_on and not any(_is_row(inner, separator, width, numeric) for inner in lines[index + 1 :]):
+        tolerated = 0 if _is_row(line, separator, width, numeric) else _ROWS_IN_TEXT
+        end, looks_open = _closing(lines, index, lambda inner: _is_row(inner, separator, width, numeric), tolerated)
+        if looks_open and more and len(lines) - index < _LOOK_AHEAD and _length(lines, index) < _LONGEST:
             found.rest = index
             return
         if end is not None:
@@ -130,21 +132,30 @@ def _strict(text: str, separator: str, escape: str | None = None) -> tuple[list[
         return None, "unexpected end" in str(error)
 
 
-def _closing(lines: Sequence[str], index: int, is_row: Callable[[str], bool]) -> int | None:
-    """The line in which the quote that line `index` opens is closed, if nothing up to there is a row."""
+def _closing(
+    lines: Sequence[str], index: int, is_row: Callable[[str], bool], tolerated: int
+) -> tuple[int | None, bool]:
+    """The line that closes the quote of line `index`, or None and whether it may come behind the last line."""
+    rows = 0
     for end in range(index + 1, min(index + _LOOK_AHEAD, len(lines))):
-        if is_row(lines[end]):
-            return None
+        rows += is_row(lines[end])
+        if rows > tolerated:
+            return None, False
         if lines[end].count('"') % 2:
-            return end
-    return None
+            return end, False
+    return None, True
 
 
 def _is_row(line: str, separator: str, width: int, numeric: Sequence[int]) -> bool:
-    fields = line.split(separator)
-    if len(fields) != width and '"' in line:
-        fields = _strict(line, separator)[0] or fields
-    return len(fields) == width >= 2 and all(_NUMBER.fullmatch(fields[position]) for position in numeric)
+    """Whether a line reads as a row of its own, with a stray quote in one field at most."""
+    plain = line.split(separator)
+    readings = [plain] if sum(field.count('"') % 2 for field in plain) <= 1 else []
+    if '"' in line and (strict := _strict(line, separator)[0]) is not None:
+        readings.append(strict)
+    return width >= 2 and any(
+        len(fields) == width and all(_NUMBER.fullmatch(fields[position]) for position in numeric)
+        for fields in readings
+    )
 
 
 def _length(lines: Sequence[str], index: int) -> int:
