@@ -153,8 +153,7 @@ def _is_row(line: str, separator: str, width: int, numeric: Sequence[int]) -> bo
     if '"' in line and (strict := _strict(line, separator)[0]) is not None:
         readings.append(strict)
     return width >= 2 and any(
-        len(fields) == width and all(_NUMBER.fullmatch(fields[position]) for position in numeric)
-        for fields in readings
+        len(fields) == width and all(_NUMBER.fullmatch(fields[position]) for position in numeric) for fields in readings
     )
 
 
