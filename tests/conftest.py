@@ -1,10 +1,16 @@
 """Fixtures of more than one module, and what was skipped at the end."""
 
+import os
 import re
 from collections import Counter
 
 import pytest
 from hypothesis import settings
+
+# As many threads as there are processes: with more, two workers of pytest-xdist wait for each other's.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 # A timing is a benchmark: a busy machine fails no property.
 settings.register_profile("tfdat", deadline=None)

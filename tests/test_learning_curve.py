@@ -429,6 +429,7 @@ def test_mistakes_end_in_one_line_before_anything_is_written(data_file, tmp_path
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 def test_a_study_from_end_to_end_resumes_to_the_same_bytes(data_file, tmp_path, capsys):
     out = tmp_path / "study"
     given = arguments(data_file, "--out", str(out))

@@ -274,7 +274,9 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "reader", ["call", *(pytest.param(one, marks=pytest.mark.slow) for one in READERS if one != "call")]
+)
 def test_nobody_reads_a_row_that_is_behind(monkeypatch, reader):
     config = tiny_config(training__learning_rate=0.01)
     got, want = (READERS[reader](behind(model)) for model in both(monkeypatch, config))

@@ -234,6 +234,7 @@ class TestTestItems:
         run_sweep(sweep(data=data, base=self.BASE, space=space, replicates=2), Budget(2), folder)
         return [(folder / file).read_bytes() for file in ("sweep.json", "best.json")]
 
+    @pytest.mark.slow
     def test_the_record_does_not_depend_on_test_items(self, tmp_path):
         original, test = self.data(), self.held_out(self.data(), 1)
         altered = self.altered(test)
@@ -271,7 +272,10 @@ class TestFailures:
 class TestNames:
     """Whatever a folder is called, a sweep reads and writes there and nowhere else."""
 
-    @pytest.mark.parametrize("name", ["sw [1]", "a*b?", "{x}", "two  words", "[!a]"])
+    @pytest.mark.parametrize(
+        "name",
+        ["sw [1]", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a*b?", "{x}", "two  words", "[!a]"))],
+    )
     def test_a_folder_of_any_name_keeps_its_own_trials(self, tmp_path, scored_by, name):
         scored_by(by_rate)
         for other in ("sw 1", "aab1", "x", "b"):

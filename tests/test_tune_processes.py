@@ -32,6 +32,7 @@ class TestProcesses:
         monkeypatch.setenv("KERASTUNER_TUNER_ID", "any")
         assert role() == "worker"
 
+    @pytest.mark.slow
     def test_two_processes_share_one_sweep(self, tmp_path):
         write_csv(tmp_path / "small.csv")
         done = run_tune(tmp_path, "--workers", "2", "--trials", "4", "--out", str(tmp_path / "out"))
@@ -58,6 +59,7 @@ class TestProcesses:
         assert len(list((tmp_path / "pids").iterdir())) == 2
         assert not (tmp_path / "pids" / str(os.getpid())).exists()
 
+    @pytest.mark.slow
     def test_a_trial_that_kills_its_process_twice_is_left_out(self, tmp_path, scored_by, monkeypatch, capsys):
         scored_by(by_rate)
         monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", DeadlySetup)
@@ -76,6 +78,7 @@ class TestProcesses:
         assert {trial.reason for trial in failed} == {"DivergedError: loss not finite in epoch 1"}
         assert "once more" not in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_an_interrupted_sweep_of_two_processes_goes_on(self, tmp_path, scored_by, monkeypatch):
         scored_by(by_rate)
         monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", MadeUpSetup)
@@ -104,6 +107,7 @@ class TestProcesses:
         for file in ("sweep.json", "best.json"):
             assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
+    @pytest.mark.slow
     def test_workers_end_with_the_process_that_started_them(self, tmp_path):
         write_csv(tmp_path / "small.csv")
         arguments = ("--workers", "2", "--trials", "100000", "--out", str(tmp_path / "out"))
@@ -118,6 +122,7 @@ class TestProcesses:
             time.sleep(0.5)
         assert not any(map(alive, workers))
 
+    @pytest.mark.slow
     def test_a_chief_and_a_worker_share_a_sweep_over_the_network(self, tmp_path):
         """KerasTuner's way for several machines."""
         write_csv(tmp_path / "small.csv")
@@ -136,6 +141,7 @@ class TestProcesses:
         assert {trial["status"] for trial in recorded(tmp_path / "sw [1]")} == {"sound"}
         assert said[0].count("hr@100") == 2
 
+    @pytest.mark.slow
     def test_a_worker_that_cannot_start_leaves_its_trials_out(self, tmp_path, scored_by, monkeypatch):
         scored_by(by_rate)
         monkeypatch.setattr("tfdat.tune.sweep.TrialSetup", BrokenSetup)
