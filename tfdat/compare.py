@@ -3,6 +3,7 @@
 python -m tfdat.compare runs/mine
 python -m tfdat.compare runs/mine runs/other results_pytorch.json
 python -m tfdat.compare runs/mine --check users-items
+python -m tfdat.compare runs/mine --by category
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from typing import Any
 
 from tfdat import results as runs_of
 from tfdat.cli import Parser, run_command
+from tfdat.data.interactions import data_label
 from tfdat.errors import UserError
 from tfdat.evaluation.baselines import BASELINES
 from tfdat.evaluation.metrics import METRICS
-from tfdat.statistics import users_items
+from tfdat.statistics import by_category, users_items
 from tfdat.statistics.comparisons import margin_share, own_pairs, with_papers, with_run, within_run
 from tfdat.statistics.names import plain
 from tfdat.statistics.results_file import Results, read
-from tfdat.statistics.text import comparison_table, results_table
+from tfdat.statistics.text import comparison_table, data_name, is_synthetic, results_table
 from tfdat.statistics.verdicts import Comparison, row, to_json
 
 _METRIC_NAMES = ", ".join(
@@ -36,6 +38,7 @@ examples:
   python -m tfdat.compare runs/mine runs/twin           two runs, paired where they share replicates
   python -m tfdat.compare runs/mine pytorch.json --csv  as a spreadsheet
   python -m tfdat.compare runs/mine --check users-items  intervals over other users and other items
+  python -m tfdat.compare runs/mine --by category       the same differences on the test items of each category
 
 verdicts, one per metric:
   equivalent      the difference lies within the margin (two one-sided tests)
@@ -76,10 +79,16 @@ def make_parser() -> Parser:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     form.add_argument("--csv", action="store_true", help="print CSV, one line per metric, instead of the tables")
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
         "--check",
         choices=("users-items",),
         help="resample the users and items of RUN's test set in place of its replicates",
+    )
+    way.add_argument(
+        "--by",
+        choices=("category",),
+        help="compare the models of RUN on the test items of each category",
     )
     return parser
 
@@ -87,8 +96,8 @@ def make_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     options = make_parser().parse_args(argv)
-    if options.check:
-        return _check(options)
+    if options.check or options.by:
+        return _within(options)
     runs = [(path, read(path)) for path in (options.run, *options.other)]
     notes = [f"note: {plain(note)}" for _, results in runs for note in results.notes]
     comparisons = _comparisons(runs)
@@ -103,29 +112,32 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> int:
+def _within(options: argparse.Namespace) -> int:
+    """What is made from the ranks of single test items, which a run directory holds and a results file does not."""
+    asked = "--check users-items" if options.check else "--by category"
     if options.other:
-        raise UserError("--check users-items is about one run. Leave out the other paths.")
+        raise UserError(f"{asked} is about one run. Leave out the other paths.")
     run = runs_of.load(options.run)
     if not run.path.is_dir():
-        raise UserError(
-            f"--check users-items needs a run directory and its replicates. Received: {plain(options.run)}."
-        )
+        raise UserError(f"{asked} needs a run directory and its replicates. Received: {plain(options.run)}.")
     results = run.results
-    models = [*results.variants, *(name for name in results.baselines if name in BASELINES)]
+    known = [*results.variants, *(name for name in results.baselines if name in BASELINES)]
+    models = {name: list(run.per_user(name)) for name in known}
     evaluation = results.config.get("evaluation", {})
-    checked = users_items.check(
-        {name: list(run.per_user(name)) for name in models},
-        own_pairs(results),
-        evaluation.get("ties", "expected"),
-        evaluation.get("mrr_cutoff"),
-    )
-    if options.json:
-        print(json.dumps(users_items.to_json(checked), indent=1))
-    elif options.csv:
-        print(_csv(map(_flat, users_items.to_json(checked))), end="")
+    how = (evaluation.get("ties", "expected"), evaluation.get("mrr_cutoff"))
+    if options.check:
+        checked = users_items.check(models, own_pairs(results), *how)
+        rows, text = users_items.to_json(checked), users_items.table(checked)
     else:
-        print(users_items.table(checked))
+        groups = by_category.by_category(models, own_pairs(results), results.data.category_names, *how)
+        rows = by_category.to_json(groups)
+        text = by_category.table(groups, [key for key, metric in METRICS.items() if metric.scale == 1])
+    if options.json:
+        print(json.dumps(rows, indent=1))
+    elif options.csv:
+        print(_csv(map(_flat, rows)), end="")
+    else:
+        print(f"{data_label(data_name(results), is_synthetic(results))}\n\n{text}")
     return 0
 
 

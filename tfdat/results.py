@@ -58,13 +58,13 @@ class Run:
         Raises:
           UserError: the run holds no arrays of `model`, or of a version of tfdat that did not store users and items.
         """
-        names = _names(bool(self.results.setting("evaluation.mask_seen", False)))
+        masked = bool(self.results.setting("evaluation.mask_seen", False))
         paths = sorted((self.path / "replicates" / model).glob("*.npz")) if _is_name(model) else []
         if not paths:
             raise UserError(f"{printable(str(self.path))} holds no ranks of single users of {printable(model)}.")
         for path in paths:
-            arrays = _arrays(path, names)
-            yield PerUser(int(path.stem), Ranks(arrays[0], arrays[1]), arrays[2], arrays[3])
+            first, last, user, item, *category = _arrays(path, _names(masked), optional="test_category")
+            yield PerUser(int(path.stem), Ranks(first, last), user, item, *category)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         masked = bool(self.results.setting("evaluation.mask_seen", False))
@@ -106,11 +106,11 @@ def _is_name(model: str) -> bool:
     return model not in ("", ".", "..") and "/" not in model and "\\" not in model
 
 
-def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
+def _arrays(path: Path, names: tuple[str, ...], optional: str) -> list[NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             missing = [name for name in names if name not in stored.files]
-            arrays = [stored[name] for name in names if name in stored.files]
+            arrays = [stored[name] for name in (*names, optional) if name in stored.files]
     except (ValueError, BadZipFile, EOFError, KeyError) as error:
         raise UserError(f"{printable(str(path))} cannot be read: {printable(str(error))}.") from None
     if missing:

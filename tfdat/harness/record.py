@@ -177,6 +177,8 @@ def _measured(
 
 def _rank_arrays(ranked: RankedReplicate, replicate: Replicate, test: EvaluationSet) -> Arrays:
     popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)
+    category, count = replicate.features.item_category, replicate.features.num_categories
+    of_test = {} if not count else {"test_category": category[test.item].astype(np.int32)}
     return {
         "optimistic": ranked.full.optimistic,
         "pessimistic": ranked.full.pessimistic,
@@ -185,6 +187,7 @@ def _rank_arrays(ranked: RankedReplicate, replicate: Replicate, test: Evaluation
         "test_popularity": popularity[test.item].astype(np.int32),
         "test_user": replicate.user_codes[test.user].astype(np.int32),
         "test_item": replicate.item_codes[test.item].astype(np.int32),
+        **of_test,
     }
 
 

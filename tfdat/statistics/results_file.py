@@ -147,6 +147,7 @@ class DataDescription(_Record):
     items: NonNegativeInt | None = None
     interactions: NonNegativeInt | None = None
     categories: NonNegativeInt | None = None
+    category_names: tuple[str, ...] = Field(default=(), strict=False)
     comparable_with_paper: bool | None = None
     synthetic: bool = False
     steps: tuple[FilterStep, ...] = Field(default=(), strict=False)

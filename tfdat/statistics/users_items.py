@@ -34,12 +34,14 @@ class PerUser:
       replicate: its number.
       ranks: what the run's metrics are of, with or without the items that the user has seen.
       user, item: [m] codes of the data set, the same in all replicates.
+      category: [m] codes of the items' categories, their number for an unknown one; None where the run stores none.
     """
 
     replicate: int
     ranks: Ranks
     user: NDArray[np.integer]
     item: NDArray[np.integer]
+    category: NDArray[np.integer] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
