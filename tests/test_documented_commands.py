@@ -135,9 +135,7 @@ def test_no_reason_is_left_over():
 @pytest.mark.parametrize("command", [c for c in ALL if "..." not in c and ">" not in c and "amazon_books." not in c])
 def test_its_options_and_settings_exist(command):
     name, arguments = small(command)[0].removeprefix("tfdat."), small(command)[1:]
-    parsed = parser(name).parse_args(
-        [a for a in arguments if a not in ("$W", "W")] or ["run"] * (name in ("compare", "report"))
-    )
+    parsed = parser(name).parse_args([a for a in arguments if a not in ("$W", "W")])
     if getattr(parsed, "preset", None) in PRESETS:
         resolve(parsed.preset, parsed.data, parsed.assignments)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amazon_books.choices import Choices
 from amazon_books.raw.tables import Items, Reviews
+from tfdat.errors import UserError
 from tfdat.kcore import k_core
 
 MISSING = -1
@@ -77,7 +78,7 @@ def merge(reviews: Reviews, items: Mapping[str, Items], choices: Choices) -> Mer
       choices: the decisions.
 
     Raises:
-      ValueError: nothing is left after a step; the message names the step.
+      UserError: nothing is left after a step; the message names the step.
     """
     first = choices.category_order[:1]
     before = fill(items, first, first, len(reviews.item_names))
@@ -90,7 +91,7 @@ def merge(reviews: Reviews, items: Mapping[str, Items], choices: Choices) -> Mer
         rows = rows[mask]
         steps.append(_step(name, reviews, rows, attributes))
         if not len(rows):
-            raise ValueError(f"No interaction is left after the step {name!r}: {steps[-2].interactions:,} before it.")
+            raise UserError(f"No interaction is left after the step {name!r}: {steps[-2].interactions:,} before it.")
 
     if choices.exact_duplicates == "drop":
         keep("exact duplicates dropped", first_of_duplicates(reviews, rows), before)
