@@ -1,4 +1,4 @@
-"""Paths that a pattern would match: every command reads and writes the file that is named, beside decoys that match it."""
+"""Every command reads and writes the path that is named, beside decoys that it matches as a pattern."""
 
 from __future__ import annotations
 
