@@ -16,7 +16,7 @@ from tfdat.data.split import split_rows
 from tfdat.errors import UserError
 from tfdat.frameworks.contract import DivergedError
 from tfdat.presets import preset
-from tfdat.tune.scoring import Outcome, Scorer, score_trial
+from tfdat.tune.scoring import Outcome, Scorer, objective_for, score_trial
 from tfdat.tune.space import SPACE, Options, Range, describe, settings_of, without
 from tfdat.tune.sweep import Budget, run_sweep
 from tfdat.tune.trials import Trial, best, ranked
@@ -326,3 +326,22 @@ class TestRecord:
         text = "".join(ElementTree.parse(tmp_path / "sweep.svg").getroot().itertext())
         assert all(dimension.name in text for dimension in SPACE)
         assert "SYNTHETIC DATA: small" in text
+
+
+class TestObjective:
+    """HR@K is the same for every model where K items or fewer are ranked."""
+
+    @pytest.mark.parametrize(
+        ("items", "requested", "chosen"),
+        [(150, None, "hr@100"), (150, "hr@50", "hr@50"), (60, None, "mrr_x10"), (60, "hr@50", "hr@50")],
+    )
+    def test_it_tells_trials_apart(self, items, requested, chosen):
+        scorer = Scorer(small_interactions(num_items=items), 1, 0)
+        found, note = objective_for(requested, scorer, BASE)
+        assert found == chosen
+        assert ("HR@100 is 1 for every model" in note) == (items == 60 and requested is None)
+
+    def test_one_that_does_not_is_refused(self):
+        scorer = Scorer(small_interactions(num_items=60), 1, 0)
+        with pytest.raises(UserError, match=r"HR@100 is 1 for every model .* Use --objective hr@50 or mrr_x10\."):
+            objective_for("hr@100", scorer, BASE)

@@ -57,7 +57,11 @@ def make_parser() -> Parser:
     parser = Parser(prog="python -m tfdat.tune", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to search")
     add_options(what, "--data", "--preset", "--set", **_HELPS)
-    what.add_argument("--objective", choices=tuple(METRICS), default="hr@100", help="what to maximise")
+    what.add_argument(
+        "--objective",
+        choices=tuple(METRICS),
+        help="what to maximise (default: hr@100, or mrr_x10 where at most 100 items are ranked)",
+    )
     add_options(what, "--replicates", "--seed", replicates="replicates a score is the mean of")
     what.set_defaults(replicates=2)
     how = parser.add_argument_group("how")
@@ -88,16 +92,20 @@ def main(argv: Sequence[str]) -> int:
     if arguments.hours is not None and not arguments.hours > 0:
         raise UserError(f"--hours should be above 0. Received: {arguments.hours:g}.")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    from tfdat.tune.scoring import Scorer, objective_for
     from tfdat.tune.sweep import Budget, Sweep, run_sweep
     from tfdat.tune.trials import table
 
     interactions = load_data(arguments)
+    scorer = Scorer(interactions, arguments.replicates, arguments.seed)
+    objective, note = objective_for(arguments.objective, scorer, base)
+    adapted += [note] if note else []
     sweep = Sweep(
         interactions,
         base,
         space,
         arguments.algorithm,
-        arguments.objective,
+        objective,
         arguments.replicates,
         arguments.seed,
         notes=(*interactions.notes, *adapted),

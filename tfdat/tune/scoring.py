@@ -15,6 +15,7 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate, without_test
 from tfdat.data.seeds import Randomness
 from tfdat.errors import UserError
+from tfdat.evaluation.metrics import METRICS
 from tfdat.evaluation.ranking import NonFiniteScoresError
 from tfdat.frameworks.contract import DivergedError
 from tfdat.frameworks.keras_fit import train
@@ -22,6 +23,8 @@ from tfdat.harness.record import variant_record
 from tfdat.tune.space import Space, trial_config
 
 VARIANT = "dat"
+
+DEFAULT_OBJECTIVE = "hr@100"
 
 _OF_THE_VALUES = (DivergedError, NonFiniteScoresError, UserError)
 """What the values of a trial can lead to; any other exception is a fault of ours."""
@@ -61,6 +64,31 @@ def score_trial(
         return Outcome(failure=f"{type(error).__name__}: {error}")
     collapsed = {objective: 0.0} if metrics["collapsed"] else {}
     return Outcome({**metrics, **collapsed, "seconds": time.monotonic() - started})
+
+
+def objective_for(requested: str | None, scorer: Scorer, config: Config) -> tuple[str, str]:
+    """What a sweep maximises, and a sentence where that is not the default metric.
+
+    Args:
+      requested: the metric that was asked for; without it, HR@100, or the metric of the full ranking where a list of
+        100 holds all items.
+      scorer: makes the replicate whose candidates count.
+      config: the base of the sweep.
+
+    Raises:
+      UserError: every ranking of the candidates gets the same value of the metric that was asked for, or of all.
+    """
+    candidates = scorer.replicate(config, 0).num_candidates
+    useful = [key for key, metric in METRICS.items() if not metric.is_constant(candidates)]
+    wanted = METRICS[requested or DEFAULT_OBJECTIVE]
+    if wanted.key in useful:
+        return wanted.key, ""
+    reason = f"{wanted.label} is {wanted.at(1):g} for every model where {candidates} items are ranked"
+    if requested or not useful:
+        fix = f"Use --objective {' or '.join(useful)}." if useful else "A sweep needs more items."
+        raise UserError(f"{reason}. {fix}")
+    other = next(key for key in useful if METRICS[key].cutoff is None)
+    return other, f"the objective is {METRICS[other].label}, as {reason}"
 
 
 class Scorer:
