@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfdat.errors import MissingPackageError, UserError, shortened
-from tfdat.frameworks.contract import Trainer
+from tfdat.frameworks.contract import Checkpoint, Trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Framework:
       package: the distribution that has to be installed, whose version `results.json` states.
       extra: tfdat's extra that installs it; empty where tfdat itself depends on it.
       several_devices: whether `train` takes a `tf.distribute` strategy as `strategy`.
+      resumes: whether `train` takes a `Checkpoint` as `checkpoint`; else an interrupted training starts again.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Framework:
     package: str
     extra: str = ""
     several_devices: bool = False
+    resumes: bool = False
 
     @property
     def version(self) -> str:
@@ -46,11 +48,12 @@ class Framework:
         if importlib.util.find_spec(self.package) is None:
             raise MissingPackageError.of(self.title, self.extra)
 
-    def trainer(self, strategy: Any = None) -> Trainer:
+    def trainer(self, strategy: Any = None, checkpoint: Checkpoint | None = None) -> Trainer:
         """`train` of `module`.
 
         Args:
           strategy: a `tf.distribute` strategy, or None for one device.
+          checkpoint: where an unfinished training is kept, by a framework that resumes.
 
         Raises:
           MissingPackageError: it is not installed.
@@ -60,11 +63,14 @@ class Framework:
         if strategy is not None and not self.several_devices:
             raise ValueError(f"{self.title} trains a replicate on one device. Received: {strategy!r}.")
         train: Any = importlib.import_module(self.module).train
-        return functools.partial(train, strategy=strategy) if self.several_devices else train
+        options = {"strategy": strategy} if self.several_devices else {}
+        return functools.partial(train, **options, **({"checkpoint": checkpoint} if self.resumes else {}))
 
 
 TRAINERS: Mapping[str, Framework] = {
-    "tensorflow": Framework("TensorFlow", "tfdat.frameworks.keras_fit", "tensorflow", several_devices=True),
+    "tensorflow": Framework(
+        "TensorFlow", "tfdat.frameworks.keras_fit", "tensorflow", several_devices=True, resumes=True
+    ),
     "torch": Framework("PyTorch", "tfdat.frameworks.torch_twin", "torch", extra="torch"),
 }
 """The frameworks by the name that `--framework` takes, the default first."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,17 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Is called with the number of each finished epoch, from 1, and its logs."""
 
 Vectors = NDArray[np.float32]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Checkpoint(Protocol):
+    """Where the state of an unfinished training is kept."""
+
+    def load(self) -> Arrays | None:
+        """What `save` was last given; None if nothing usable is there."""
+
+    def save(self, state: Arrays) -> None:
+        """Replaces what is kept."""
 
 
 class DivergedError(RuntimeError):

@@ -14,8 +14,9 @@ from tfdat.backend import keras, tf
 from tfdat.config import Config, TrainingConfig
 from tfdat.data.replicate import Pairs, Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches, steps
-from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
+from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainedModel
 from tfdat.frameworks.monitoring import check_monitored, monitored, validation_hit_rate
+from tfdat.frameworks.resuming import Resume
 from tfdat.model.dat import DAT, build_dat
 from tfdat.model.optimizers import make_optimizer
 
@@ -23,7 +24,13 @@ STEPS_PER_EXECUTION = 256
 """Most steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
 
 
-def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None, strategy: Any = None) -> TrainedModel:
+def train(
+    replicate: Replicate,
+    config: Config,
+    on_epoch: OnEpoch | None = None,
+    strategy: Any = None,
+    checkpoint: Checkpoint | None = None,
+) -> TrainedModel:
     """Trains a model for `replicate`.
 
     Args:
@@ -31,6 +38,7 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
       config: the decisions, with the variant's applied.
       on_epoch: is called with the number of each finished epoch, from 1, and its logs.
       strategy: a `tf.distribute` strategy, or None for one device.
+      checkpoint: where an unfinished training is kept, to go on from; under a strategy it starts again.
 
     Raises:
       DivergedError: the loss is not finite.
@@ -39,7 +47,7 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None,
     check_monitored(replicate, config.training)
     model = compiled_model(replicate, config, strategy)
     initial = model.item_vectors()
-    history, best_epoch = fit(model, replicate, config, on_epoch)
+    history, best_epoch = fit(model, replicate, config, on_epoch, checkpoint if strategy is None else None)
     return TrainedModel(model.user_vectors(), model.item_vectors(), initial, history, best_epoch)
 
 
@@ -55,27 +63,45 @@ def compiled_model(replicate: Replicate, config: Config, strategy: Any = None) -
 
 
 def fit(
-    model: DAT, replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None
+    model: DAT,
+    replicate: Replicate,
+    config: Config,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, list[float]], int]:
     """Runs Keras `fit`; returns the history and the number of the epoch whose weights stay, from 1."""
     training = config.training
     monitor, mode = monitored(training)
     source = EpochBatches(replicate, config)
     validation = replicate.validation
+    callbacks = _callbacks(replicate, training, on_epoch)
+    earlier: list[dict[str, float]] = []
+    epochs = training.epochs
+    if checkpoint is not None:
+        resume = Resume(checkpoint, model, callbacks)
+        resume.replay(on_epoch)
+        callbacks.append(resume)
+        earlier = list(resume.logs)
+        epochs = len(earlier) if resume.stopped else epochs
 
     def feed(pairs_of_epoch: Callable[[int], Pairs]) -> Any:
         return _dataset(pairs_of_epoch, training.batch_size, model.distribute_strategy)
 
     fitted = model.fit(
-        feed(source.pairs),
+        feed(lambda epoch: source.pairs(epoch + len(earlier))),
         steps_per_epoch=steps(replicate.train, training.batch_size),
         validation_data=feed(lambda epoch: validation) if len(validation) else None,
         validation_steps=steps(validation, training.batch_size) or None,
-        epochs=training.epochs,
-        callbacks=_callbacks(replicate, training, on_epoch),
+        initial_epoch=len(earlier),
+        epochs=epochs,
+        callbacks=callbacks,
         verbose=0,
     )
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    names = earlier[0] if earlier else fitted.history
+    history = {
+        name: [logs[name] for logs in earlier] + [float(value) for value in fitted.history.get(name, ())]
+        for name in names
+    }
     return history, _best_epoch(history, monitor, mode, training)
 
 

@@ -144,6 +144,10 @@ class RunDirectory:
         """Why a replicate was left out."""
         return self.root / "failures" / method / f"{number:03d}.json"
 
+    def checkpoint_path(self, method: str, number: int) -> Path:
+        """The state of a training that has not ended."""
+        return self.root / "unfinished" / method / f"{number:03d}.npz"
+
     def events_path(self, method: str, number: int) -> Path:
         """TensorBoard's folder for a replicate."""
         return self.root / "events" / method / f"{number:03d}"

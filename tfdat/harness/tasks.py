@@ -6,8 +6,12 @@ import contextlib
 import dataclasses
 import functools
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from tfdat.config import Config
 from tfdat.config.variants import VARIANTS, apply_variant
@@ -18,7 +22,8 @@ from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
 from tfdat.frameworks import framework
-from tfdat.frameworks.contract import OnEpoch
+from tfdat.frameworks.contract import Arrays, Checkpoint, DivergedError, OnEpoch
+from tfdat.harness.atomic_files import replacing
 from tfdat.harness.directory import RunDirectory
 from tfdat.harness.record import ReplicateRecord, baseline_record, variant_record
 from tfdat.harness.worker import writing_below
@@ -74,8 +79,8 @@ class Experiment:
     def _full_data(self) -> FullData:
         return FullData.build(self.interactions, self._index, self.config)
 
-    def run(self, task: Task, on_epoch: OnEpoch | None = None) -> ReplicateRecord:
-        """Trains and evaluates.
+    def run(self, task: Task, on_epoch: OnEpoch | None = None, checkpoint: Checkpoint | None = None) -> ReplicateRecord:
+        """Trains and evaluates; a training goes on from its `checkpoint` where the framework can.
 
         Raises:
           DivergedError: the loss of a variant is not finite.
@@ -84,7 +89,7 @@ class Experiment:
         replicate = self.replicate(task.number, task.method)
         if task.method in VARIANTS:
             config = apply_variant(self.config, task.method)
-            train = framework(self.framework_name).trainer(self._strategy)
+            train = framework(self.framework_name).trainer(self._strategy, checkpoint)
             trained = train(replicate, config, on_epoch)
             return variant_record(trained, replicate, config, task.method)
         if task.method not in BASELINES:
@@ -96,7 +101,7 @@ class Experiment:
 def perform(
     experiment: Experiment, task: Task, directory: RunDirectory | None, on_epoch: OnEpoch | None = None
 ) -> None:
-    """Runs `task` and stores its files; what an interrupted attempt left behind is removed first.
+    """Runs `task` and stores its files; a training goes on from the last epoch that an interrupted attempt stored.
 
     Args:
       experiment: runs it.
@@ -124,7 +129,41 @@ def perform(
             if on_epoch is not None:
                 on_epoch(epoch, logs)
 
-        _store(experiment.run(task, write_and_report), task, directory)
+        checkpoint = StoredCheckpoint(directory, task)
+        try:
+            record = experiment.run(task, write_and_report, checkpoint)
+        except DivergedError:
+            checkpoint.remove()
+            raise
+        _store(record, task, directory)
+        checkpoint.remove()
+
+
+class StoredCheckpoint:
+    """The state of an unfinished training, in the run directory."""
+
+    def __init__(self, directory: RunDirectory, task: Task) -> None:
+        self._root, self._path = directory.root, directory.checkpoint_path(task.method, task.number)
+
+    def load(self) -> Arrays | None:
+        """The state; None if there is none, or its file is damaged."""
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+
+    def save(self, state: Arrays) -> None:
+        """Replaces the state."""
+        with writing_below(self._root), replacing(self._path) as file:
+            np.savez(file, allow_pickle=False, **state)
+
+    def remove(self) -> None:
+        """Removes the file, and the folders that it leaves empty."""
+        self._path.unlink(missing_ok=True)
+        for folder in (self._path.parent, self._path.parent.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _store(record: ReplicateRecord, task: Task, directory: RunDirectory) -> None:
