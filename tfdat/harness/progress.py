@@ -13,6 +13,9 @@ from tfdat.harness.pool import Event
 
 Mode = Literal["auto", "live", "plain", "quiet"]
 
+SECONDS_OF_SILENCE = 60.0
+"""In `plain` mode an epoch that ends gets a line when there was none for so long."""
+
 
 class Progress:
     """Shows the events of workers.
@@ -21,14 +24,15 @@ class Progress:
       total: tasks to perform.
       workers: number of worker lines.
       epochs: most epochs of a task, for the share done of a running one.
-      mode: `live` redraws a line per worker; `plain` prints a line per finished task; `quiet` only failures;
+      mode: `live` redraws a line per worker; `plain` prints a line per finished task, and a line per minute from
+        longer ones; `quiet` only failures;
         `auto` is `live` on a terminal and `plain` elsewhere.
     """
 
     def __init__(self, total: int, workers: int, epochs: int, mode: Mode = "auto") -> None:
         self._mode = ("live" if sys.stderr.isatty() else "plain") if mode == "auto" else mode
         self._total, self._done, self._epochs = total, 0, epochs
-        self._started = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._running: dict[int, float] = {}
         self._bars: list[tqdm[Any]] = []
         if self._mode == "live":
@@ -44,6 +48,9 @@ class Progress:
             self._done += 1
         if event.kind == "done":
             self._say(f"{self._done}/{self._total} {event.task} done, {self._left()} left")
+        if event.kind == "epoch" and time.monotonic() - self._last_line >= SECONDS_OF_SILENCE:
+            losses = _losses(event.logs)
+            self._say(f"{event.task} epoch {event.epoch} of {self._epochs} or fewer: {losses}; {self._left()} left")
         if self._bars:
             self._redraw(event)
 
@@ -66,6 +73,7 @@ class Progress:
                 self._bars[0].write(text, file=sys.stderr)
         elif always or self._mode == "plain":
             print(text, file=sys.stderr, flush=True)
+            self._last_line = time.monotonic()
 
     def _left(self) -> str:
         finished = self._done + sum(self._running.values())
