@@ -17,7 +17,7 @@ from runs import settings, write_csv
 from tfdat.presets import PRESETS, resolve
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "compare", "report", "tune", "sensitivity", "learning_curve")
+COMMANDS = ("train", "compare", "report", "tune", "sensitivity", "learning_curve", "claims")
 
 NOT_RUN = {
     "python -m tfdat.train": "the first run of README; test_train runs the same on smaller data",
@@ -48,6 +48,7 @@ SUBSTITUTIONS = {
     r'"?\$\{?SLURM_ARRAY_TASK_ID\}?/\$SLURM_ARRAY_TASK_COUNT"?': "1/1",
     r'"?\$\(\(JOB_COMPLETION_INDEX \+ 1\)\)/7"?': "1/1",
     r"\$SCRATCH/runs/cornelisse2024|/data/run\b": "run",
+    r" \[RUN \.\.\.\]": "",
     r"\[OTHER_RUN_OR_JSON\]|runs/other|runs/twin|pytorch\.json|results_pytorch\.json": "run",
     r"\bRUN\b|\bOUT\b|runs/mine|\bruns/[\w.-]+": "run",
     r" --open\b": "",

@@ -27,6 +27,7 @@ from tfdat.harness.atomic_files import (
 from tfdat.harness.devices import cores, gpus
 from tfdat.harness.record import SCHEMA_VERSION, Arrays, ReplicateRecord
 from tfdat.harness.stored_record import DamagedRecordError, read_arrays, read_fields
+from tfdat.statistics.claims_plan import plan_sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,7 @@ def environment(command: str = "") -> dict[str, Any]:
     )
     return {
         "command": command,
+        "claims_plan": plan_sha256(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": cores(),
@@ -247,7 +249,7 @@ class RunDirectory:
         A damaged file is replaced: it says nothing about the numbers.
         """
         now = environment(command)
-        commands = [*self.commands(), {name: now[name] for name in ("command", "started")}]
+        commands = [*self.commands(), {name: now[name] for name in ("command", "started", "claims_plan")}]
         write_json(self.root / "environment.json", {**now, "commands": commands})
 
     def add_commands(self, commands: Sequence[Mapping[str, str]]) -> None:
@@ -262,17 +264,20 @@ class RunDirectory:
             )
 
     def commands(self) -> list[dict[str, str]]:
-        """The commands that trained something here, as `{"command": ..., "started": ...}`, the oldest first."""
+        """The commands that trained something here, the oldest first.
+
+        Each is `{"command": ..., "started": ...}`, with the sha256 of the claims' plan as `claims_plan` where known.
+        """
         try:
             content = read_json(self.root / "environment.json")
         except (UserError, FileNotFoundError):
             return []
         found = content.get("commands", [content])
-        names = ("command", "started")
+        needed, names = ("command", "started"), ("command", "started", "claims_plan")
         return [
-            {name: call[name] for name in names}
+            {name: call[name] for name in names if isinstance(call.get(name), str)}
             for call in (found if isinstance(found, list) else [])
-            if isinstance(call, dict) and all(isinstance(call.get(name), str) for name in names)
+            if isinstance(call, dict) and all(isinstance(call.get(name), str) for name in needed)
         ]
 
 

@@ -31,12 +31,7 @@ _SAMPLE_SECTIONS = ("sampling", "positives", "split")
 
 def with_papers(results: Results) -> list[Comparison]:
     """Every model of the run against the rows that a paper prints for it."""
-    return [
-        _with_row(results, name, variant, row)
-        for name, variant in results.variants.items()
-        for row in RESULTS
-        if row.variant == name
-    ]
+    return [with_row(results, name, row) for name in results.variants for row in RESULTS if row.variant == name]
 
 
 def with_run(left: Results, right: Results, names: tuple[str, str]) -> list[Comparison]:
@@ -56,8 +51,7 @@ def with_run(left: Results, right: Results, names: tuple[str, str]) -> list[Comp
 
 def within_run(results: Results) -> list[Comparison]:
     """What CAL and AMM add, pair by pair of the 2x2, and each model against MostPop, on shared replicates."""
-    models = results.variants | results.baselines
-    return [_own(results, models, pair) for pair in own_pairs(results)]
+    return [between_models(results, *pair) for pair in own_pairs(results)]
 
 
 def own_pairs(results: Results) -> list[tuple[str, str]]:
@@ -102,7 +96,9 @@ def _positions(left: Variant, right: Variant, num_left: int, num_right: int) -> 
     return [(position, where[name]) for position, name in enumerate(ids) if name in where]
 
 
-def _with_row(results: Results, name: str, variant: Variant, row: PublishedResult) -> Comparison:
+def with_row(results: Results, name: str, row: PublishedResult) -> Comparison:
+    """A model of the run against a row that a paper prints."""
+    variant = results.variants[name]
     variation = Variation.of(results.config)
     return judge(
         (f"{label(name)}, {plain(results.framework)}", row.label),
@@ -208,19 +204,25 @@ def _different_data(left: Results, right: Results) -> bool:
     return None not in (one.name, other.name) and one.name != other.name
 
 
-def _own(results: Results, models: dict[str, Variant], pair: tuple[str, str]) -> Comparison:
-    a, b = models[pair[0]], models[pair[1]]
+def between_models(results: Results, left: str, right: str) -> Comparison:
+    """Two models of a run, on the replicates that they share.
+
+    Raises:
+      KeyError: the run has no such model.
+    """
+    models = results.variants | results.baselines
+    a, b = models[left], models[right]
     pairs = None if _independent(results) else shared_replicates(a, b, same_samples=True)
     variation = Variation.of(results.config)
     return judge(
-        (label(pair[0]), label(pair[1])),
+        (label(left), label(right)),
         a.metrics,
         b.metrics,
         margin_share(results),
         margin_fixed=False,
         pairs=pairs,
         no_verdict=_no_verdict(a.metrics, variation.refusal, (results, a), (results, b)),
-        caveats=(*_collapse_caveat(pair[0], a), *_collapse_caveat(pair[1], b), *variation.caveat()),
+        caveats=(*_collapse_caveat(left, a), *_collapse_caveat(right, b), *variation.caveat()),
         resampled=variation.resampled,
     )
 
