@@ -60,7 +60,8 @@ def combined(found: Sequence[tuple[Evidence, Finding]]) -> tuple[Word, bool]:
     words = real or {word for _, word in decided}
     if not words:
         return "undecidable here", False
-    return words.pop() if len(words) == 1 else "mixed", not real
+    (word,) = words if len(words) == 1 else ("mixed",)
+    return word, not real
 
 
 def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
