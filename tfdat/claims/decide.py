@@ -60,8 +60,7 @@ def combined(found: Sequence[tuple[Evidence, Finding]]) -> tuple[Word, bool]:
     words = real or {word for _, word in decided}
     if not words:
         return "undecidable here", False
-    (word,) = words if len(words) == 1 else ("mixed",)
-    return word, not real
+    return "mixed" if len(words) > 1 else next(iter(words)), not real
 
 
 def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
