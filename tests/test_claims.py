@@ -101,6 +101,14 @@ def test_too_few_replicates(tmp_path):
     assert (found.word, found.reason) == ("undecidable here", "3 replicates; 5 are needed")
 
 
+def test_a_metric_that_was_not_measured(tmp_path):
+    half = document(UP, UP)
+    for variant in half["variants"].values():
+        del variant["metrics"]["hr@100"]
+    found = decide(CLAIMS["cal-helps"], PLAN, Evidence(tmp_path, parse(half)))
+    assert (found.word, found.reason) == ("undecidable here", "HR@100 not measured")
+
+
 def test_a_metric_that_says_nothing_decides_nothing(tmp_path):
     small = document(UP, UP)
     for variant in small["variants"].values():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfdat import __version__
-from tfdat.claims.decide import Finding, combined, decide, describe
+from tfdat.claims.decide import Finding, decide, describe, verdict_text
 from tfdat.claims.evidence import Evidence, load_evidence
 from tfdat.cli import Parser, run_command
 from tfdat.errors import printable
@@ -44,8 +44,7 @@ class Judged:
     @property
     def verdict(self) -> str:
         """The verdict over all evidence, labelled where it rests on synthetic data alone."""
-        word, synthetic = combined(self.findings)
-        return f"{word}, on SYNTHETIC data only" if synthetic else word
+        return verdict_text(self.findings)
 
 
 def make_parser() -> Parser:

@@ -63,6 +63,12 @@ def combined(found: Sequence[tuple[Evidence, Finding]]) -> tuple[Word, bool]:
     return "mixed" if len(words) > 1 else next(iter(words)), not real
 
 
+def verdict_text(found: Sequence[tuple[Evidence, Finding]]) -> str:
+    """`combined` in words."""
+    word, synthetic = combined(found)
+    return f"{word}, on SYNTHETIC data only" if synthetic else word
+
+
 def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     """Left is shown to be above right, by paired replicates."""
     results = _run(evidence)
@@ -71,7 +77,7 @@ def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
         return Finding("undecidable here", f"the run has no {' and no '.join(map(label, missing))}")
     comparison = between_models(results, claim.left, claim.right)
     tested = _of_metrics(comparison, plan.metrics_of(claim))
-    unfit = _unfit(tested, plan)
+    unfit = _unfit(tested, plan.metrics_of(claim), plan)
     if unfit:
         return Finding("undecidable here", unfit)
     above = [_shown(verdict, plan) and verdict.left.mean > verdict.right.mean for verdict in tested]
@@ -95,7 +101,7 @@ def _level(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     if comparison.not_comparable:
         return Finding("undecidable here", comparison.not_comparable)
     tested = _of_metrics(comparison, plan.metrics_of(claim))
-    unfit = _unfit(tested, plan)
+    unfit = _unfit(tested, plan.metrics_of(claim), plan)
     if unfit:
         return Finding("undecidable here", unfit)
     equivalent = [verdict.verdict == "equivalent" for verdict in tested]
@@ -210,8 +216,11 @@ def _of_metrics(comparison: Comparison, metrics: Sequence[str]) -> list[MetricVe
     return [verdict for verdict in comparison.metrics if verdict.metric in metrics]
 
 
-def _unfit(tested: Sequence[MetricVerdict], plan: ClaimsPlan) -> str:
+def _unfit(tested: Sequence[MetricVerdict], metrics: Sequence[str], plan: ClaimsPlan) -> str:
     """Why no verdict can rest on these tests."""
+    missing = set(metrics) - {verdict.metric for verdict in tested}
+    if missing:
+        return f"{' and '.join(map(_name, sorted(missing)))} not measured"
     silent = [verdict.reason for verdict in tested if verdict.verdict == "no verdict"]
     if silent:
         return silent[0]

@@ -62,12 +62,13 @@ def load_evidence(path: Path) -> Evidence:
     """
     if (path / _CURVE).is_file():
         first = sorted(folder for folder in path.glob("fraction=*") if folder.is_dir())
-        return Evidence(path, curve=document.read(path / _CURVE), plan=_first_plan(first[0]) if first else None)
+        return Evidence(path, curve=document.read(path / _CURVE), plan=first_plan(first[0]) if first else None)
     if path.is_dir() and not (path / "results.json").is_file():
         raise UserError(f"{printable(str(path))} holds neither results.json nor {_CURVE}.")
-    return Evidence(path, results=read(path), plan=_first_plan(path) if path.is_dir() else None)
+    return Evidence(path, results=read(path), plan=first_plan(path) if path.is_dir() else None)
 
 
-def _first_plan(folder: Path) -> str | None:
+def first_plan(folder: Path) -> str | None:
+    """The sha256 of the plan that was stored before the first model of a run directory; None where none was."""
     commands = RunDirectory(folder).commands()
     return commands[0].get("claims_plan") if commands else None

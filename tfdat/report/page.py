@@ -12,6 +12,8 @@ import jinja2
 from markupsafe import Markup
 
 from tfdat import __version__
+from tfdat.claims.decide import decide, verdict_text
+from tfdat.claims.evidence import Evidence, first_plan
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
 from tfdat.errors import printable
@@ -26,6 +28,7 @@ from tfdat.report.run_data import RunData
 from tfdat.sensitivity.tables import cal_sentence
 from tfdat.statistics import published
 from tfdat.statistics import text as tables
+from tfdat.statistics.claims_plan import load_plan
 from tfdat.statistics.comparisons import margin_share, with_papers, within_run
 from tfdat.statistics.factorial import two_by_two
 from tfdat.statistics.names import label, metric_label
@@ -81,6 +84,7 @@ def _context(run: RunData) -> dict[str, Any]:
         "papers": papers,
         "own": own,
         "summary": summary(results, papers, own),
+        "claims": _claims(run),
         "margin": margin_share(results),
         "spread": str(results.setting("analysis.spread", "sd")),
         "notes": tables.table_notes(results),
@@ -119,6 +123,25 @@ def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Compar
     ]
     sentences += [_sentence(comparison) for comparison in chosen if not comparison.not_comparable]
     return sentences + [note for note in tables.table_notes(results) if note.startswith(("COLLAPSED", "FAILED"))]
+
+
+def _claims(run: RunData) -> list[dict[str, Any]]:
+    """Each claim of the papers, with what the run and the study that it is a point of say of it."""
+    evidence = [Evidence(run.root, results=run.results, plan=first_plan(run.root))]
+    if run.learning_curve is not None:
+        curve = dict(run.learning_curve)
+        evidence.append(Evidence(run.root, curve=curve, plan=first_plan(run.root)))
+    plan = load_plan()
+    found = [(claim, [(one, decide(claim, plan, one)) for one in evidence]) for claim in plan.claim]
+    return [
+        {
+            "claim": claim,
+            "verdict": verdict_text([(one, finding) for one, finding in pairs if finding is not None]),
+            "reasons": [finding.reason for _, finding in pairs if finding is not None],
+            "note": evidence[0].plan_note,
+        }
+        for claim, pairs in found
+    ]
 
 
 def _sentence(comparison: Comparison) -> str:
