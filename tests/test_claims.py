@@ -76,6 +76,8 @@ def test_effect_ratio_and_delta_relative_improvement(tmp_path):
     found = decide(CLAIMS["cal-helps"], PLAN, run(tmp_path, UP, UP))
     # yu2021: .0519 - .0503 and .0836 - .0816; here +.01 on .05 and on .1
     assert f"HR@50 effect ratio {0.01 / 0.0016:.2f}" in found.reason
+    synthetic = decide(CLAIMS["cal-helps"], PLAN, run(tmp_path, UP, UP, data={"synthetic": True}))
+    assert "yu2021" not in synthetic.reason
     assert f"HR@50 effect ratio 6.25, delta relative improvement {0.0016 / 0.0503 - 0.2:+.2f}" in found.reason
     assert f"HR@100 effect ratio 5.00, delta relative improvement {0.0020 / 0.0816 - 0.1:+.2f}" in found.reason
 

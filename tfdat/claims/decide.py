@@ -84,7 +84,7 @@ def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     below = [_shown(verdict, plan) and verdict.left.mean < verdict.right.mean for verdict in tested]
     word: Word = "supported" if all(above) else "mixed" if any(above) else "not supported"
     opposite = ["the opposite is shown"] if all(below) else []
-    extra = _beside_the_paper(claim, tested)
+    extra = [] if evidence.synthetic else _beside_the_paper(claim, tested)
     return Finding(word, "; ".join([*opposite, *map(_difference, tested), *extra, *comparison.caveats]))
 
 
@@ -257,5 +257,7 @@ def _beside_the_paper(claim: Claim, tested: Sequence[MetricVerdict]) -> list[str
         one, other = left.metrics[verdict.metric].mean, right.metrics[verdict.metric].mean
         ratio = (verdict.left.mean - verdict.right.mean) / (one - other)
         relative = (one - other) / other - (verdict.left.mean - verdict.right.mean) / verdict.right.mean
-        parts.append(f"{_name(verdict.metric)} effect ratio {ratio:.2f}, delta relative improvement {relative:+.2f}")
+        parts.append(
+            f"{_name(verdict.metric)} effect ratio {ratio:.2f}, delta relative improvement {round(relative, 2) + 0.0:+.2f}"
+        )
     return [f"against yu2021: {', '.join(parts)}"]
