@@ -25,6 +25,7 @@ from tfdat.presets import preset
 from tfdat.report.__main__ import main, write_report
 from tfdat.report.page import command
 from tfdat.report.run_data import read_run
+from tfdat.statistics.claims_plan import load_plan
 from tfdat.statistics.results_file import read
 
 SECTIONS = (
@@ -76,6 +77,16 @@ class _Tags(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_it_opens_with_the_papers_claims(html: str) -> None:
+    (section,) = re.findall(r'<section id="claims">.*?</section>', html, flags=re.S)
+    assert html.index(section) < html.index('<section id="verdict">')
+    rows = re.findall(r'<th scope="row">(.*?)<br>.*?<td data-label="verdict">(.*?)</td>', section, flags=re.S)
+    assert [claim for claim, _ in rows] == [claim.text for claim in load_plan().claim]
+    assert all(
+        "not supported" in verdict or "undecidable here" in verdict or "SYNTHETIC" in verdict for _, verdict in rows
+    )
 
 
 def test_every_section_is_there_and_the_verdict_comes_first(html: str) -> None:

@@ -257,7 +257,6 @@ def _beside_the_paper(claim: Claim, tested: Sequence[MetricVerdict]) -> list[str
         one, other = left.metrics[verdict.metric].mean, right.metrics[verdict.metric].mean
         ratio = (verdict.left.mean - verdict.right.mean) / (one - other)
         relative = (one - other) / other - (verdict.left.mean - verdict.right.mean) / verdict.right.mean
-        parts.append(
-            f"{_name(verdict.metric)} effect ratio {ratio:.2f}, delta relative improvement {round(relative, 2) + 0.0:+.2f}"
-        )
+        change = f"{round(relative, 2) + 0.0:+.2f}"
+        parts.append(f"{_name(verdict.metric)} effect ratio {ratio:.2f}, delta relative improvement {change}")
     return [f"against yu2021: {', '.join(parts)}"]
