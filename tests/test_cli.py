@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import threading
 import pytest
 from conftest import skipped_lines
 
+from tfdat import __version__, train
 from tfdat.cli import (
     FAULT,
     INTERRUPTED,
@@ -181,3 +184,10 @@ def test_the_end_of_the_tests_says_what_was_skipped_and_what_installs_it():
         "to run more of them: pip install '.[test,torch]'",
     ]
     assert skipped_lines(["no chromium"]) == ["1 skipped: no chromium"]
+
+
+def test_environment_is_what_a_bug_report_asks_for(capsys):
+    assert train.main(["--environment"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["tfdat"] == __version__
+    assert printed["versions"]["tensorflow"] == importlib.metadata.version("tensorflow")

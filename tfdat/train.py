@@ -36,7 +36,7 @@ from tfdat.errors import UserError
 from tfdat.evaluation.baselines import BASELINES, chosen_baselines
 from tfdat.frameworks import TRAINERS, framework
 from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
-from tfdat.harness.directory import RunSettings, describe
+from tfdat.harness.directory import RunSettings, describe, environment
 from tfdat.harness.merge import merge
 from tfdat.harness.run import ENGINES, Outcome, Plan, check_variants, run
 from tfdat.harness.tasks import Experiment
@@ -99,6 +99,7 @@ def make_parser() -> Parser:
     )
     add_options(how, "--progress")
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
+    how.add_argument("--environment", action="store_true", help="print versions and machine, for a bug report, and end")
     add_version(how)
     return parser
 
@@ -108,6 +109,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = make_parser().parse_args(argv)
     if arguments.decisions:
         print(decisions_text())
+        return 0
+    if arguments.environment:
+        about = {"tfdat": __version__, **environment()}
+        print(json.dumps({name: about[name] for name in about if name != "command"}, indent=1))
         return 0
     if arguments.merge:
         return merge_shards(arguments.merge, arguments.out)
