@@ -141,11 +141,17 @@ def section(options: argparse.Namespace, data: str) -> str:
     runs = runs_there(options, data)
     parts = [f"## {DATA[data].title}", size_line(runs)]
     parts += [model_table(title, runs[title]) for title in MAIN if title in runs]
-    main_runs = {title: run for title, run in runs.items() if title in MAIN}
-    parts += [effect_table(main_runs), category_table(main_runs)]
+    main_runs = {title: run for title, run in runs.items() if title in MAIN and not all_collapsed(run)}
+    if main_runs:
+        parts += [effect_table(main_runs), category_table(main_runs)]
     if any(title in MORE for title in runs):
         parts.append(more_table(runs))
     return "\n\n".join(parts)
+
+
+def all_collapsed(run: results.Run) -> bool:
+    """Whether there is no model whose effect one could speak of."""
+    return all(variant.collapsed == variant.count for variant in run.results.variants.values())
 
 
 def size_line(runs: dict[str, results.Run]) -> str:
@@ -165,7 +171,7 @@ def model_table(title: str, run: results.Run) -> str:
     lines = [
         f"### {title}",
         "",
-        f"| | {' | '.join(METRICS[key].label for key in METRICS)} | epochs |",
+        f"| | {' | '.join(METRICS[key].label for key in METRICS)} | best epoch |",
         "|---|" + "---|" * (len(METRICS) + 1),
     ]
     for name, variant in (*run.results.variants.items(), *run.results.baselines.items()):
@@ -221,7 +227,7 @@ def effect_table(runs: dict[str, results.Run]) -> str:
 def interval(bounds: tuple[float, float]) -> str:
     low, high = bounds
     shown = f"{low:+.4f} to {high:+.4f}"
-    return shown if low <= 0 <= high else f"**{shown}**"
+    return shown if low <= 0 <= high or max(abs(low), abs(high)) < 5e-5 else f"**{shown}**"
 
 
 def category_table(runs: dict[str, results.Run]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
+from small import SMALL_SETTINGS, small_interactions
 
 from tfdat.config import Config
 from tfdat.config.overrides import to_dict, with_values
 from tfdat.errors import UserError
+from tfdat.harness.tasks import Experiment, Task
 from tfdat.presets import preset, resolve
 
 
@@ -60,3 +63,18 @@ def test_what_a_preset_of_the_users_own_chose_stays(tmp_path):
 def test_an_unknown_preset_is_a_mistake_of_the_users():
     with pytest.raises(UserError, match="Did you mean cornelisse2024"):
         resolve("cornelise", "a.csv", ())
+
+
+@pytest.mark.parametrize(("negatives", "collapses"), [(1, False), (5, True)])
+def test_the_objective_of_yu2021_as_printed_sinks_to_zero_with_several_negatives(negatives, collapses):
+    """Scores that are 0 or more, by ReLU and normalisation, without bias or temperature: the slope at 0 is (S - 1) / 2."""
+    slope = negatives * 0.5 - 0.5  # of softplus(-s) + S softplus(s) at s = 0
+    assert (slope > 0) == collapses
+    assert preset("yu2021").negatives.count == 1
+    changes = {"negatives.count": negatives, "training.epochs": 4, "model.final_activation": "relu"}
+    sizes = {"model.hidden_units": (64, 32), "model.augmentation_dim": 32}
+    sampling = {"sampling.min_user": 2, "sampling.min_item": 1}
+    config = with_values(preset("yu2021"), {**SMALL_SETTINGS, **sizes, **sampling, **changes})
+    record = Experiment(small_interactions(), config, 1).run(Task("two-tower", 0)).fields
+    assert record["collapsed"] == collapses
+    assert (abs(record["history"]["prediction"][-1] - math.log(2)) < 1e-5) == collapses

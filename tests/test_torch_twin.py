@@ -237,12 +237,8 @@ def test_epsilons_and_dead_rows():
         np.testing.assert_allclose(mine.grad, tape.gradient(first, theirs), rtol=1e-5)
 
 
-LEARNING = {"cornelisse2024": {}, "yu2021": {"negatives.count": 1}}
-"""With five negatives a positive, yu2021's ReLU cosines sink to 0 within 20 steps, and its gradients with them."""
-
-
 def learning_pair(preset_name, variant, **changes):
-    config = with_values(preset(preset_name), {**WHOLE, **LEARNING[preset_name], **changes})
+    config = with_values(preset(preset_name), {**WHOLE, **changes})
     return Both(apply_variant(config, variant))
 
 
@@ -302,7 +298,7 @@ def test_row_adam_leaves_other_rows_alone():
 @every_case_slowly
 def test_trained_models_rank_alike(preset_name, variant):
     """After one epoch through both training loops; later float32 programs part, see `test_each_of_100_adam_steps`."""
-    config = apply_variant(small_config({**LEARNING[preset_name], "training.epochs": 1}, preset_name), variant)
+    config = apply_variant(small_config({"training.epochs": 1}, preset_name), variant)
     replicate = build_replicate(DATA, INDEX, config, Randomness(7, 0))
     seen_by_callback = []
     one = keras_training.train(replicate, config)
