@@ -67,7 +67,7 @@ def test_an_unknown_preset_is_a_mistake_of_the_users():
 
 @pytest.mark.parametrize(("negatives", "collapses"), [(1, False), (5, True)])
 def test_the_objective_of_yu2021_as_printed_sinks_to_zero_with_several_negatives(negatives, collapses):
-    """Scores that are 0 or more, by ReLU and normalisation, without bias or temperature: the slope at 0 is (S - 1) / 2."""
+    """Scores that are 0 or more, without bias or temperature: the slope at 0 is (S - 1) / 2."""
     slope = negatives * 0.5 - 0.5  # of softplus(-s) + S softplus(s) at s = 0
     assert (slope > 0) == collapses
     assert preset("yu2021").negatives.count == 1

@@ -49,8 +49,9 @@ def yu2021() -> Config:
     not given there. One run trains on all five million interactions; expect hours on two cores.
 
     S is 1. ReLU before the normalisation keeps scores at 0 or above, and no bias or temperature is printed. Where all
-    scores are s, the cross-entropy's slope in s is sigma(s) (S + 1) - 1, which is above 0 at s = 0 for S > 1: scores sink
-    to 0, where ReLU passes no gradient on. With S = 5 all four variants collapsed in 10 of 10 draws of Amazon Books 2018.
+    scores are s, the cross-entropy's slope in s is sigma(s) (S + 1) - 1, which is above 0 at s = 0 for S > 1: scores
+    sink to 0, where ReLU passes no gradient on. With S = 5 all four variants collapsed in 10 of 10 draws of Amazon
+    Books 2018.
 
         python -m tfdat.train --preset yu2021 --data amazon_books/final --replicates 1
     """
