@@ -75,6 +75,7 @@ DATA = {
 MAIN = {name: Study(name, baselines=BASELINES) for name in ("cornelisse2024", "yu2021", "tuned")}
 TWO = ("dat", "dat-no-cal")
 MORE = {
+    "yu2021, five negatives": Study("yu2021", ("negatives.count=5",)),
     "cornelisse2024, stopped by val_loss": Study("cornelisse2024", ("training.early_stopping=val_loss",), TWO),
     **{
         f"{name}, CAL x {weight:g}": Study(name, (f"loss.lambda_alignment={weight:g}",), ("dat",))
@@ -261,8 +262,10 @@ def more_table(runs: dict[str, results.Run]) -> str:
     for title, run in runs.items():
         for name in TWO:
             if name in run.results.variants:
-                cells = [spread(run.results.variants[name].metrics[key]) for key in METRICS]
-                lines.append(f"| {title} | {label(name)} | {' | '.join(cells)} | {mean_epochs(run, name)} |")
+                variant = run.results.variants[name]
+                cells = [spread(variant.metrics[key]) for key in METRICS]
+                collapsed = f" (collapsed {variant.collapsed}/{variant.count})" if variant.collapsed else ""
+                lines.append(f"| {title} | {label(name)}{collapsed} | {' | '.join(cells)} | {mean_epochs(run, name)} |")
     return "\n".join(lines)
 
 

@@ -6,8 +6,6 @@ sets single fields (`--set loss.lambda_alignment=0`), and the ledger is generate
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import model_validator
 
 from tfdat.config.data import FeaturesConfig, NegativesConfig, PositivesConfig, SamplingConfig, SplitConfig
@@ -57,7 +55,7 @@ class Config(Decisions):
         return self.model.augmentation != "none" and (self.loss.lambda_user > 0 or self.loss.lambda_item > 0)
 
     @model_validator(mode="after")
-    def _check_decisions_agree(self) -> Self:
+    def _check_decisions_agree(self) -> Config:
         model, training, window, features = self.model, self.training, self.sampling.interactions, self.features
         if self.uses_mimic and model.augmentation_dim != model.hidden_units[-1]:
             raise ValueError(
@@ -80,7 +78,7 @@ class Config(Decisions):
         return self
 
     @model_validator(mode="after")
-    def _check_protocol(self) -> Self:
+    def _check_protocol(self) -> Config:
         sampling, evaluation = self.sampling, self.evaluation
         if sampling.design == "nested" and (sampling.replacement or sampling.interactions is not None):
             raise ValueError(
