@@ -1,4 +1,4 @@
-"""The columnar copy is a cache: a damaged one is made anew, and what killed processes leave is removed."""
+"""The columnar copy is a cache: a damaged one is rebuilt, and what killed processes leave is removed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_and_is_made_anew(how: str, dataset: tuple[Path, Path], capsys: pytest.C
     (DAMAGES | {"no folder": replaced_by_a_file})[how](copy)
     capsys.readouterr()
     again = load("amazon_books/final", *dataset)
-    assert ("is made anew" in capsys.readouterr().out) == (how != "no folder")
+    assert ("is rebuilt" in capsys.readouterr().out) == (how != "no folder")
     assert (again.user.tolist(), again.item.tolist(), again.fingerprint) == expected
     assert cached_directory(load("amazon_books/final", *dataset)) == copy
     assert not left.exists()

@@ -140,12 +140,12 @@ def test_an_edited_or_missing_plan_is_noticed(tmp_path):
 def test_fractions_and_repeats_are_checked():
     assert parse_fractions("1, 0.1,0.035") == (0.035, 0.1, 1.0)
     for text in ("0.1", "0,1", "0.1,0.1,1", "0.1,2", "a,b", ""):
-        with pytest.raises(UserError, match="--fractions wants two or more different shares"):
+        with pytest.raises(UserError, match="--fractions needs two or more different shares"):
             parse_fractions(text)
     assert parse_repeats("4", (0.1, 1.0)) == (4, 4)
     assert parse_repeats("4,1", (0.1, 1.0)) == (4, 1)
     for text in ("0", "1,2,3", "", "x"):
-        with pytest.raises(UserError, match="--repeats wants a positive number, or one for each of the 2 fractions"):
+        with pytest.raises(UserError, match="--repeats needs a positive number, or one for each of the 2 fractions"):
             parse_repeats(text, (0.1, 1.0))
 
 
@@ -417,7 +417,7 @@ def test_a_list_says_what_would_be_trained_and_writes_nothing(data_file, tmp_pat
         (["--forms", "cubic"], "--forms should name some of loglinear, power, pow4, mmf4"),
         (["--margin", "2"], "--margin should lie between 0 and 1"),
         (["--claim", "0.3"], "--claim should be one of the fractions below the largest: 0.4, 0.6"),
-        (["--fractions", "1"], "--fractions wants two or more"),
+        (["--fractions", "1"], "--fractions needs two or more"),
         (["--set", "evaluation.panel_users=100"], "evaluation.panel_users=100, but only"),
     ],
 )

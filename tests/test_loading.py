@@ -154,7 +154,7 @@ def test_a_generated_set_is_made_anew_when_the_generator_changes(
     metadata = next(tmp_path.glob("*/*/*/metadata.json"))
     metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"generator": "another"}))
     assert equal(load("amazon_books/synthetic", tmp_path), first)
-    assert "is made anew: the generator has changed since" in capsys.readouterr().out
+    assert "is rebuilt: the generator has changed since" in capsys.readouterr().out
     metadata = next(tmp_path.glob("*/*/*/metadata.json"))
     assert json.loads(metadata.read_text())["generator"] != "another"
 

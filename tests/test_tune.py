@@ -246,7 +246,7 @@ class TestTestItems:
 
     def test_statistics_that_hold_the_test_interaction_are_refused(self):
         config = with_values(self.BASE, {"features.user_statistics": "all_reviews"})
-        with pytest.raises(ValueError, match=r"wants features\.user_statistics=train"):
+        with pytest.raises(ValueError, match=r"needs features\.user_statistics=train"):
             Scorer(self.data(), 1, 0).replicate(config, 0)
 
 

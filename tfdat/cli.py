@@ -87,7 +87,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= part <= parts:
-        raise UserError(f"--shard wants K/N with 1 <= K <= N, such as 2/5. Received: {shortened(text)}.")
+        raise UserError(f"--shard needs K/N with 1 <= K <= N, such as 2/5. Received: {shortened(text)}.")
     return part, parts
 
 

@@ -229,7 +229,7 @@ def default_out(arguments: argparse.Namespace, config: Config) -> Path:
 
 
 def decisions_text() -> str:
-    """Every setting with its default and reason, one a line."""
+    """Every setting with its default and reason, one per line."""
     lines = []
     for field in decision_fields():
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default

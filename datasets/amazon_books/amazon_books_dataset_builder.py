@@ -123,7 +123,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
             reason = provenance.why_stale(self.info.metadata, self.builder_config, folder)
         if reason:
             raise UserError(
-                f"{self.data_dir} cannot be reused: {reason}. `tfds build --overwrite` makes it anew, or delete it."
+                f"{self.data_dir} cannot be reused: {reason}. `tfds build --overwrite` rebuilds it, or delete it."
             )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:

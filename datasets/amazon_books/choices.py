@@ -83,7 +83,7 @@ class Choices:
         number=38,
         source="said",
         paper="the top 11 most represented categories",
-        reason="as said; ties go by name",
+        reason="as stated; ties go by name",
         alternatives=(None,),
     )
     top_by: Literal["interactions", "items"] = choice(
@@ -119,10 +119,10 @@ class Choices:
         alternatives=("keep_all",),
     )
     min_user: PositiveInt = choice(
-        5, number=27, source="said", paper="at least 5 interactions", reason="as said", alternatives=(3,)
+        5, number=27, source="said", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
     )
     min_item: PositiveInt = choice(
-        5, number=27, source="said", paper="at least 5 interactions", reason="as said", alternatives=(3,)
+        5, number=27, source="said", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
     )
     core: Order = choice(
         "fixpoint",

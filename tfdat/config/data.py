@@ -21,11 +21,11 @@ class SamplingConfig(Decisions):
         number=25,
         source="said",
         paper="a subset of 3.5 % of the total number of users",
-        reason="as said; 1.0 without replacement is the whole data set",
+        reason="as stated; 1.0 without replacement is the whole data set",
         alternatives=(0.02,),
     )
     replacement: bool = decision(
-        True, number=26, source="said", paper="sampling with replacement", reason="as said", alternatives=(False,)
+        True, number=26, source="said", paper="sampling with replacement", reason="as stated", alternatives=(False,)
     )
     design: Literal["bootstrap", "nested"] = decision(
         "bootstrap",
@@ -50,7 +50,7 @@ class SamplingConfig(Decisions):
         number=27,
         source="said",
         paper="each user needs at least 5 interactions",
-        reason="as said",
+        reason="as stated",
         alternatives=(3,),
     )
     min_item: PositiveInt = decision(
@@ -58,7 +58,7 @@ class SamplingConfig(Decisions):
         number=27,
         source="said",
         paper="each item needs at least 4 interactions",
-        reason="as said",
+        reason="as stated",
         alternatives=(5,),
     )
     core: Literal["fixpoint", "users_then_items", "items_then_users"] = decision(
@@ -82,7 +82,7 @@ class SamplingConfig(Decisions):
         number=28,
         source="said",
         paper="the number of interactions in the sample is between 58,000 and 65,000",
-        reason="as said; draws outside are rejected and counted",
+        reason="as stated; draws outside are rejected and counted",
         alternatives=(None,),
     )
     max_draws: PositiveInt = decision(
@@ -135,7 +135,9 @@ class NegativesConfig(Decisions):
         alternatives=("positive",),
         needs=("negatives",),
     )
-    count: NonNegativeInt = decision(5, number=21, source="said", paper="S = 5", reason="as said", alternatives=(1, 20))
+    count: NonNegativeInt = decision(
+        5, number=21, source="said", paper="S = 5", reason="as stated", alternatives=(1, 20)
+    )
     exclude: Literal["none", "train", "all"] = decision(
         "none",
         number=22,

@@ -42,7 +42,7 @@ class EvaluationConfig(Decisions):
         number=46,
         source="said",
         paper="'the evaluation data only contains the users and items in the sample'",
-        reason="as said; 'panel' asks what the full data would ask: users whom the sample's core need not keep, their "
+        reason="as stated; 'panel' asks what the full data would: users whom the sample's core need not keep, their "
         "last item on all data, ranked among all items of the full data's core",
         alternatives=("panel",),
     )

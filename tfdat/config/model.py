@@ -69,7 +69,7 @@ class ModelConfig(Decisions):
         number=11,
         source="said",
         paper="numerical features get a fully connected layer with a dimension of 8",
-        reason="as said",
+        reason="as stated",
         alternatives=(16,),
         needs=("numeric features",),
     )
@@ -194,7 +194,7 @@ class LossConfig(Decisions):
         number=7,
         source="said",
         paper="lambda_1 = .5",
-        reason="as said",
+        reason="as stated",
         alternatives=(0.1,),
         needs=("augmentation",),
     )
@@ -203,7 +203,7 @@ class LossConfig(Decisions):
         number=7,
         source="said",
         paper="lambda_2 = .5",
-        reason="as said",
+        reason="as stated",
         alternatives=(0.1,),
         needs=("augmentation",),
     )
@@ -212,7 +212,7 @@ class LossConfig(Decisions):
         number=7,
         source="said",
         paper="lambda_3 = 1",
-        reason="as said",
+        reason="as stated",
         alternatives=(0.1, 10.0),
         needs=("categories",),
     )
@@ -230,7 +230,7 @@ class LossConfig(Decisions):
         number=16,
         source="ours",
         paper="not said",
-        reason="a covariance wants two rows; a category with fewer in the batch is left out, and counted",
+        reason="a covariance needs two rows; a category with fewer in the batch is left out, and counted",
         alternatives=(8,),
         needs=("categories", "alignment loss"),
     )
@@ -248,7 +248,7 @@ class LossConfig(Decisions):
         number=18,
         source="said",
         paper="'the most frequent category in the batch'",
-        reason="as said; ties go to the lowest category id",
+        reason="as stated; ties go to the lowest category id",
         alternatives=("train",),
         needs=("categories", "alignment loss"),
     )

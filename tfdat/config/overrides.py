@@ -67,7 +67,7 @@ def apply_assignments(config: Config, assignments: Iterable[str]) -> Config:
         key, separator, text = assignment.partition("=")
         if not separator:
             raise UserError(
-                f"--set wants key.path=value, such as model.temperature=0.1. Received: {shortened(assignment)}."
+                f"--set needs key.path=value, such as model.temperature=0.1. Received: {shortened(assignment)}."
             )
         key = key.strip()
         values[key] = _parsed(text.strip(), annotations.get(key))

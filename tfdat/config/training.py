@@ -24,18 +24,18 @@ class TrainingConfig(Decisions):
         alternatives=("row_sparse_adam",),
     )
     learning_rate: PositiveFloat = decision(
-        0.05, number=40, source="said", paper="cornelisse2024: .05", reason="as said", alternatives=(0.005, 0.001)
+        0.05, number=40, source="said", paper="cornelisse2024: .05", reason="as stated", alternatives=(0.005, 0.001)
     )
     batch_size: PositiveInt = decision(
         1536,
         number=40,
         source="said",
         paper="cornelisse2024: 1,536; yu2021: 256",
-        reason="as said",
+        reason="as stated",
         alternatives=(256,),
     )
     epochs: PositiveInt = decision(
-        50, number=40, source="said", paper="a maximum of 50 epochs", reason="as said", alternatives=(20,)
+        50, number=40, source="said", paper="a maximum of 50 epochs", reason="as stated", alternatives=(20,)
     )
     schedule: Literal["plateau", "none"] = decision(
         "plateau",

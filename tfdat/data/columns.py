@@ -196,7 +196,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 
 
 class UnusableCopyError(UserError):
-    """A columnar copy that is damaged, or of another version: it is a cache, to be made anew."""
+    """A columnar copy that is damaged, or of another version: it is a cache, to be rebuilt."""
 
 
 def load_cached(directory: Path) -> Interactions:

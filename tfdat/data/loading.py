@@ -109,10 +109,8 @@ def _current(root: Path, config: str, manual: Path) -> Path:
         if reason is None:
             return prepared
         if choices is None or choices.synthetic_scale is None:
-            raise UserError(
-                f"{prepared} cannot be used: {reason}. `tfds build --overwrite` makes it anew, or delete it."
-            )
-        print(f"{DATASET}/{config} is made anew: {reason}.")
+            raise UserError(f"{prepared} cannot be used: {reason}. `tfds build --overwrite` rebuilds it, or delete it.")
+        print(f"{DATASET}/{config} is rebuilt: {reason}.")
     if choices is None:
         raise UserError(f"Unknown data '{DATASET}/{config}': it is not prepared in {root}. Known: {_KNOWN}.")
     if choices.synthetic_scale is None:
@@ -137,7 +135,7 @@ def _metadata(prepared: Path) -> dict[str, Any]:
     try:
         metadata: dict[str, Any] = json.loads((prepared / "metadata.json").read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{prepared} is no complete dataset ({error}). Delete it, and it is made anew.") from None
+        raise UserError(f"{prepared} is no complete dataset ({error}). Delete it, and it is rebuilt.") from None
     return metadata
 
 
@@ -168,7 +166,7 @@ def _columns(name: str, prepared: Path) -> Interactions:
     except FileNotFoundError:
         pass
     except UnusableCopyError as error:
-        print(f"The columnar copy of {name} is made anew: {error}")
+        print(f"The columnar copy of {name} is rebuilt: {error}")
     if os.path.lexists(copy):
         _remove(copy)
     interactions = _read_arrays(name, prepared, metadata) or _read_tfds(name, prepared, metadata)
@@ -176,7 +174,7 @@ def _columns(name: str, prepared: Path) -> Interactions:
         write_columns(interactions, copy)
     except OSError as error:
         print(
-            f"No columnar copy of {name} could be kept in {prepared} ({error.strerror}); the next load reads it anew."
+            f"No columnar copy of {name} could be kept in {prepared} ({error.strerror}); the next load reads it again."
         )
         return interactions
     try:

@@ -122,7 +122,7 @@ def parse_columns(text: str) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, header = (piece.strip() for piece in part.partition("="))
         if not equals or not header:
-            raise UserError(f"--columns wants NAME=HEADER, such as user_id=userId. Received: {part!r}.")
+            raise UserError(f"--columns needs NAME=HEADER, such as user_id=userId. Received: {part!r}.")
         if name in columns:
             raise UserError(f"--columns names {name} twice.")
         columns[name] = header

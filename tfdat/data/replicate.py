@@ -78,7 +78,7 @@ def build_replicate(
 def without_test(interactions: Interactions, index: UserIndex, config: Config, replicate: Replicate) -> Replicate:
     """The replicate one step earlier: each user's last *training* interaction becomes the test, the true test is gone.
 
-    A sweep trains and scores on this, so that it cannot look at the test items. Features are made anew, from neither
+    A sweep trains and scores on this, so that it cannot look at the test items. Features are rebuilt, from neither
     of the two.
 
     Args:

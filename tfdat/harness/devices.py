@@ -22,7 +22,7 @@ _THREADS = (
     "POLARS_MAX_THREADS",
 )
 
-# Tables of a few megabytes come and go at every step; glibc would return them to the kernel and ask for them anew: some
+# Tables of a few megabytes come and go at every step; glibc would return them to the kernel and be asked again: some
 # 700 page faults and a fifth of a step's time. All threads share one arena, since of others glibc returns whole heaps.
 _KEEP_MEMORY = {
     "MALLOC_ARENA_MAX": "1",
@@ -50,7 +50,7 @@ def gpus() -> list[str]:
 
 
 def default_workers(tasks: int) -> int:
-    """One process a GPU, or one a core; no more than there are tasks."""
+    """One process per GPU, or one per core; no more than there are tasks."""
     return max(1, min(len(gpus()) or cores(), tasks))
 
 
@@ -95,7 +95,7 @@ def cluster_position() -> tuple[int, int]:
     """This process's number and the number of processes, from `TF_CONFIG`.
 
     Raises:
-      UserError: the variable is absent or not what TensorFlow wants.
+      UserError: the variable is absent or not what TensorFlow needs.
     """
     text = os.environ.get("TF_CONFIG", "")
     try:

@@ -68,7 +68,7 @@ class Plan:
 
     @property
     def extent(self) -> Extent:
-        """How much of a run this wants."""
+        """How much of a run this needs."""
         return Extent(self.replicates, self.methods)
 
     @property

@@ -148,7 +148,7 @@ def make_plan(
     if len(fitted) < 2:
         raise UserError(
             f"--fit-below {arguments.fit_below:g} leaves {len(fitted)} of the fractions to fit, and the smallest form "
-            f"wants 2. Received: --fractions {arguments.fractions}."
+            f"needs 2. Received: --fractions {arguments.fractions}."
         )
     unknown = [form for form in arguments.forms if form not in FORMS]
     if unknown or not arguments.forms:

@@ -160,4 +160,4 @@ def read(path: Path) -> dict[str, Any]:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
-        raise UserError(f"{message}. The same `python -m tfdat.learning_curve` writes it anew.") from None
+        raise UserError(f"{message}. The same `python -m tfdat.learning_curve` rewrites it.") from None

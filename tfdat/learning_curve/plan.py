@@ -187,7 +187,7 @@ def parse_fractions(text: str) -> tuple[float, ...]:
         found = []
     if len(found) < 2 or len(set(found)) < len(found) or not all(0 < share <= 1 for share in found):
         raise UserError(
-            f"--fractions wants two or more different shares of the users, such as 0.01,0.035,1. Received: {text!r}."
+            f"--fractions needs two or more different shares of the users, such as 0.01,0.035,1. Received: {text!r}."
         )
     return tuple(found)
 
@@ -205,7 +205,7 @@ def parse_repeats(text: str, fractions: Sequence[float]) -> tuple[int, ...]:
     repeats = found * len(fractions) if len(found) == 1 else found
     if len(repeats) != len(fractions) or min(repeats) < 1:
         raise UserError(
-            f"--repeats wants a positive number, or one for each of the {len(fractions)} fractions, smallest first. "
+            f"--repeats needs a positive number, or one for each of the {len(fractions)} fractions, smallest first. "
             f"Received: {text!r}."
         )
     return tuple(repeats)

@@ -75,7 +75,7 @@ class Recommender(tf.Module):  # type: ignore[misc]
         scores, items = self.index(tf.gather(self.user_vectors, self._codes(user)), k=self.k)
         return {"item": tf.gather(self.item_names, items), "score": scores}
 
-    # TFRS has `query_with_exclusions`, but it wants as many exclusions for every user, known when the graph is built,
+    # TFRS has `query_with_exclusions`, but it needs as many exclusions for every user, known when the graph is built,
     # and fails where K and they exceed the number of items.
     @tf.function(input_signature=[_USERS])  # type: ignore[untyped-decorator]
     def top_unseen(self, user: tf.Tensor) -> dict[str, tf.Tensor]:

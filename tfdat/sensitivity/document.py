@@ -175,7 +175,7 @@ def read(path: Path) -> Sensitivity:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
-        raise UserError(f"{message}. The same `python -m tfdat.sensitivity` writes it anew.") from None
+        raise UserError(f"{message}. The same `python -m tfdat.sensitivity` rewrites it.") from None
 
 
 def _verdicts(effects: dict[str, Effect]) -> dict[str, Verdict]:

@@ -4,7 +4,7 @@ The least that another framework has to write is
 
     {"framework": "pytorch 2.5", "variants": {"dat": {"metrics": {"hr@50": {"mean": 0.047, "sd": 0.0066, "n": 35}}}}}
 
-with `values` (one a replicate) in place of `mean`, `sd` and `n` where they are known.
+with `values` (one per replicate) in place of `mean`, `sd` and `n` where they are known.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Variant(_Record):
       metrics: by name; `hr@50`, `hr@100` and `mrr_x10` are those of the papers.
       metrics_masked: the same with the user's training items left out of the ranking, where known.
       replicates: their number; that of the metrics where not stated.
-      epochs: epochs trained, one a replicate.
+      epochs: epochs trained, one per replicate.
       collapsed: number of replicates whose scores are all but equal.
       collapse_reasons: how that was seen, one sentence each.
       candidates, users: ranked items and test users, one number for all replicates or one each.

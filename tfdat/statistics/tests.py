@@ -266,7 +266,7 @@ def _spread(values: NDArray[np.float64], scale: float) -> float:
 
 def _sd(sample: Estimate) -> float:
     if sample.sd is None or sample.n < 2:
-        raise ValueError(f"A test wants two or more replicates. Received: {sample}.")
+        raise ValueError(f"A test needs two or more replicates. Received: {sample}.")
     return sample.sd if sample.sd > _ROUNDING * abs(sample.mean) else 0.0
 
 

@@ -116,7 +116,7 @@ class Scorer:
         """
         if config.features.user_statistics != "train":
             raise UserError(
-                "A sweep wants features.user_statistics=train: statistics over all reviews hold the test interaction. "
+                "A sweep needs features.user_statistics=train: statistics over all reviews hold the test interaction. "
                 f"Received: {config.features.user_statistics}."
             )
         randomness = Randomness(self._seed, number)

@@ -17,7 +17,7 @@ Algorithm = Literal["random", "hyperband", "bayesian"]
 
 ALGORITHMS: Mapping[Algorithm, str] = {
     "random": "values drawn at random",
-    "hyperband": "many trials for few epochs, and the best of them anew for more",
+    "hyperband": "many trials for few epochs, and the best of them again for more",
     "bayesian": "a Gaussian process over the trials so far",
 }
 """How the values of trials may be chosen."""

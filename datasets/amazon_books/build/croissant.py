@@ -50,7 +50,7 @@ def describe(metadata: Mapping[str, Any]) -> mlc.Metadata:
         mlc.FileObject(
             id=names[key],
             name=names[key],
-            description="2014 metadata are Python literals, one a line."
+            description="2014 metadata are Python literals, one per line."
             if key == "2014"
             else "One JSON object a line.",
             content_url=addresses[key],

@@ -1,4 +1,4 @@
-"""Downloads that go on where they stopped: the files have gigabytes, and `DownloadManager` begins anew each time."""
+"""Downloads that go on where they stopped: the files have gigabytes, and `DownloadManager` starts over each time."""
 
 from __future__ import annotations
 

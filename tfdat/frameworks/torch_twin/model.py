@@ -118,7 +118,7 @@ class TwinDAT(nn.Module):  # type: ignore[misc]
 
     Args:
       features: the replicate's tables.
-      config: sections `model` and `loss` are read, and whether `training.optimizer` wants row-sparse gradients.
+      config: sections `model` and `loss` are read, and whether `training.optimizer` needs row-sparse gradients.
     """
 
     def __init__(self, features: FeatureTables, config: Config) -> None:

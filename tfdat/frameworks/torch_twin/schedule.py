@@ -11,7 +11,7 @@ from tfdat.frameworks.monitoring import Mode
 class Plateau:
     """Multiplies the learning rate by `factor` after `patience` epochs in a row without a new best value.
 
-    `torch.optim.lr_scheduler.ReduceLROnPlateau` waits for one epoch more, and by default wants a relative improvement
+    `torch.optim.lr_scheduler.ReduceLROnPlateau` waits for one epoch more, and by default needs a relative improvement
     of 1e-4; here any improvement counts.
 
     Attributes:

@@ -21,7 +21,7 @@ def covariances(vectors: tf.Tensor, member: tf.Tensor, divisor: tf.Tensor) -> tf
 
     Args:
       vectors: [batch, dim].
-      member: [batch, n] 1.0 where a row belongs to a category, else 0.0; at most one a row.
+      member: [batch, n] 1.0 where a row belongs to a category, else 0.0; at most one per row.
       divisor: [n] what the sums of products are divided by.
 
     Returns:
