@@ -101,7 +101,7 @@ def main() -> None:
             train(options, data, title, study)
     body = "\n\n".join(section(options, name) for name in DATA if runs_there(options, name))
     kept = PAGE.read_text(encoding="utf-8").split(RESULTS)[0].rstrip() if PAGE.is_file() else "# Findings"
-    stamp = f"{datetime.date.today()}, {options.replicates} replicates: `{command_of(options)}`"
+    stamp = f"{datetime.date.today()}: `{command_of(options)}`"
     PAGE.write_text(f"{kept}\n\n{RESULTS}\n\n{stamp}\n\n{body}\n", encoding="utf-8")
 
 
@@ -169,8 +169,9 @@ def size_line(runs: dict[str, results.Run]) -> str:
 
 
 def model_table(title: str, run: results.Run) -> str:
+    count = max(variant.count for variant in run.results.variants.values())
     lines = [
-        f"### {title}",
+        f"### {title}, {count} replicates",
         "",
         f"| | {' | '.join(METRICS[key].label for key in METRICS)} | best epoch |",
         "|---|" + "---|" * (len(METRICS) + 1),

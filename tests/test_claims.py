@@ -48,6 +48,7 @@ def document(
     }
     return {
         "framework": "tensorflow 2",
+        "preset": "cornelisse2024",
         "variants": variants,
         "data": {**described, **(data or {})},
         "config": {"analysis": {"equivalence_margin": 0.1}, **(settings or {})},
@@ -143,6 +144,8 @@ def test_epochs(tmp_path, epochs, word):
     found = decide(CLAIMS["at-most-20-epochs"], PLAN, run(tmp_path, UP, UP, epochs=epochs))
     assert found.word == word
     assert "median 8, most 2" in found.reason
+    other = Evidence(tmp_path, parse({**document(UP, UP, epochs=epochs), "preset": "tuned"}))
+    assert decide(CLAIMS["at-most-20-epochs"], PLAN, other).word == "undecidable here"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tfdat.claims.evidence import Evidence
 from tfdat.evaluation.metrics import METRICS
 from tfdat.statistics.claims_plan import Claim, ClaimsPlan
 from tfdat.statistics.comparisons import between_models, margin_share, with_row
-from tfdat.statistics.names import label
+from tfdat.statistics.names import label, plain
 from tfdat.statistics.published import FINAL_DATASET, Paper, published
 from tfdat.statistics.results_file import Results
 from tfdat.statistics.verdicts import Comparison, MetricVerdict, signed
@@ -110,8 +110,13 @@ def _level(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
 
 
 def _epochs(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
-    """No replicate trains for longer than the papers' most."""
+    """No replicate trains for longer than the papers' most, at the settings of cornelisse2024."""
     results = _run(evidence)
+    if results.preset != "cornelisse2024":
+        return Finding(
+            "undecidable here",
+            f"the claim is about preset cornelisse2024, the run is of {plain(results.preset or 'none')}",
+        )
     variant = results.variants.get(claim.left)
     if variant is None or len(variant.epochs) < plan.least_replicates:
         return Finding("undecidable here", f"the run has fewer than {plan.least_replicates} {label(claim.left)}")
