@@ -84,9 +84,9 @@ class Replicate:
         """How often the training interactions and the negatives hold each candidate."""
         counts = np.bincount(self.train_item, minlength=self.num_items)
         negative = np.zeros(self.num_items)
-        slots = np.concatenate([pairs.user[pairs.label == 0] for pairs in (self.train, self.validation)])
-        if len(slots):
-            negative[: self.num_sampled_items] = self.sampler.shares(slots)
+        negative_user = np.concatenate([pairs.user[pairs.label == 0] for pairs in (self.train, self.validation)])
+        if len(negative_user):
+            negative[: self.num_sampled_items] = self.sampler.shares(negative_user)
         return ItemShares(counts / counts.sum(), negative)
 
     @property
@@ -196,19 +196,19 @@ def _labelled(
 ) -> tuple[Pairs, Pairs]:
     """Training and validation pairs with their negatives."""
     user, item = train
-    slots = negative_users(config.negatives, user)
-    drawn = sampler.draw(slots, randomness.generator("negatives:0"))
+    negative_user = negative_users(config.negatives, user)
+    drawn = sampler.draw(negative_user, randomness.generator("negatives:0"))
     pairs = Pairs(
-        np.concatenate([user, slots]),
+        np.concatenate([user, negative_user]),
         np.concatenate([item, drawn]),
-        np.concatenate([np.ones(len(user), np.float32), np.zeros(len(slots), np.float32)]),
+        np.concatenate([np.ones(len(user), np.float32), np.zeros(len(negative_user), np.float32)]),
     )
     rng = randomness.generator("validation")
     if config.training.validation == "random_pairs":
         chosen = rng.random(len(pairs)) < config.training.validation_fraction
     else:
         share = second_last.sum() / max(1, len(user))
-        chosen = np.concatenate([second_last, rng.random(len(slots)) < share])
+        chosen = np.concatenate([second_last, rng.random(len(negative_user)) < share])
     return pairs.take(np.flatnonzero(~chosen)), pairs.take(np.flatnonzero(chosen))
 
 

@@ -41,8 +41,8 @@ class UserIndex:
         owner = np.repeat(np.arange(len(users)), lengths)
         ends = np.cumsum(lengths)
         within = np.arange(len(owner)) - np.repeat(ends - lengths, lengths)
-        slots = np.repeat(self.starts[users], lengths) + within
-        return (slots if self.rows is None else self.rows[slots]), owner
+        positions = np.repeat(self.starts[users], lengths) + within
+        return (positions if self.rows is None else self.rows[positions]), owner
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ _SPARED = 60.0  # seconds
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What `assemble` is told about where columns come from; see `Interactions` for the fields."""
+    """Where columns come from; see `Interactions` for the fields."""
 
     name: str
     fingerprint: str

@@ -72,8 +72,8 @@ class NegativeSampler:
         if not len(self.excluded):
             return np.zeros(len(users), dtype=bool)
         keys = users.astype(np.int64) * self.num_items + items
-        slots = np.minimum(np.searchsorted(self.excluded, keys), len(self.excluded) - 1)
-        return np.asarray(self.excluded[slots] == keys)
+        positions = np.minimum(np.searchsorted(self.excluded, keys), len(self.excluded) - 1)
+        return np.asarray(self.excluded[positions] == keys)
 
     def shares(self, users: NDArray[np.int32]) -> NDArray[np.float64]:
         """[num_items] how likely each item is to be drawn for one of `users` [n], each of them as likely.

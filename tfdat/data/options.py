@@ -1,4 +1,4 @@
-"""What a reader of files cannot know, and is told."""
+"""What a reader cannot know about a file, and the user states."""
 
 from __future__ import annotations
 

@@ -149,8 +149,8 @@ def _with_panel(
     user = np.concatenate([own.user, extra.user])
     order = np.concatenate([own.order, len(own.user) + extra.order])
     masks = (np.concatenate([getattr(own, name), getattr(extra, name)]) for name in ("test", "previous", "tied"))
-    together = Split(user, order[np.argsort(user[order], kind="stable")], *masks)
-    return np.concatenate([sample.rows, panel.rows]), together
+    combined = Split(user, order[np.argsort(user[order], kind="stable")], *masks)
+    return np.concatenate([sample.rows, panel.rows]), combined
 
 
 def _panel_counts(sample: BootstrapSample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:

@@ -206,9 +206,9 @@ class _Counter:
         if len(rows) > _MANY:
             # So many near ties come from repeated vectors: copies of the target's own need no arithmetic.
             identity = self._catalogue.identity
-            copies = identity[items] == identity[self._targets[rows]]
-            self.equal += np.bincount(rows[copies], minlength=len(self._own))
-            rows, items = rows[~copies], items[~copies]
+            repeated = identity[items] == identity[self._targets[rows]]
+            self.equal += np.bincount(rows[repeated], minlength=len(self._own))
+            rows, items = rows[~repeated], items[~repeated]
         scores = pair_scores(self._users, self._catalogue.vectors, rows, items)
         self.above += np.bincount(rows[scores > self._own[rows]], minlength=len(self._own))
         self.equal += np.bincount(rows[scores == self._own[rows]], minlength=len(self._own))

@@ -25,7 +25,7 @@ class EpochBatches:
         self.replicate = replicate
         self.batch_size = config.training.batch_size
         self.resample = config.negatives.resample == "epoch"
-        self._slots = np.flatnonzero(replicate.train.label == 0)
+        self._negatives = np.flatnonzero(replicate.train.label == 0)
 
     def pairs(self, epoch: int) -> Pairs:
         """The pairs of `epoch`, from 0, in the order they are trained in."""
@@ -33,7 +33,7 @@ class EpochBatches:
         if self.resample and epoch > 0:
             item = pairs.item.copy()
             rng = randomness.generator(f"negatives:{epoch}")
-            item[self._slots] = self.replicate.sampler.draw(pairs.user[self._slots], rng)
+            item[self._negatives] = self.replicate.sampler.draw(pairs.user[self._negatives], rng)
             pairs = Pairs(pairs.user, item, pairs.label)
         return pairs.take(randomness.generator(f"shuffle:{epoch}").permutation(len(pairs)))
 

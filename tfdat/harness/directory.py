@@ -257,10 +257,10 @@ class RunDirectory:
         known = self.commands()
         new = [call for call in commands if call not in known]
         if new:
-            together = sorted([*known, *new], key=lambda call: call["started"])
+            merged = sorted([*known, *new], key=lambda call: call["started"])
             write_json(
                 self.root / "environment.json",
-                {**environment(), "command": together[-1]["command"], "commands": together},
+                {**environment(), "command": merged[-1]["command"], "commands": merged},
             )
 
     def commands(self) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Would the fitted curves have told what is already known? Predictions of the fractions between fit and full data."""
+"""Would the fitted curves have predicted what is known? Predictions of the fractions between fit and full data."""
 
 from __future__ import annotations
 

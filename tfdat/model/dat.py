@@ -127,18 +127,18 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         p_v, a_v, dead_items = self.encode_items(inputs["item"])
         category = tf.gather(self.item_category, inputs["item"])
         encoded = EncodedBatch(p_u, p_v, a_u, a_v, inputs["label"], inputs["user"], inputs["item"], category)
-        copies = self._copies()
-        if copies > 1:
+        replicas = self._replicas()
+        if replicas > 1:
             encoded = _of_all_replicas(self.objective.needed(encoded))
         terms, skipped = self.objective(encoded)
         rows = tf.cast(tf.size(inputs["label"]), tf.float32)
         for name, value in terms.items():
             self.epoch_means[name].update_state(value, sample_weight=rows)
         self.epoch_sums["dead_rows"].update_state(dead_users + dead_items)
-        self.epoch_sums["skipped_categories"].update_state(skipped / copies)
+        self.epoch_sums["skipped_categories"].update_state(skipped / replicas)
         return terms["loss"]
 
-    def _copies(self) -> int:
+    def _replicas(self) -> int:
         """How many replicas compute the losses of one and the same global batch."""
         context = tf.distribute.get_replica_context()
         if context is None or self.distributed_losses == "replica_local":

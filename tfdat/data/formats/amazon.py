@@ -67,7 +67,9 @@ def _ratings_only(sample: Sample) -> Layout | None:
     if user_first == item_first:
         raise UserError(two_readings(sample))
     release = ", 2014" if user_first else ", 2018"
-    name = f"Amazon ratings only{release}" if sample.separator == "," else "ratings without a header, told by their IDs"
+    name = (
+        f"Amazon ratings only{release}" if sample.separator == "," else "ratings without a header, known by their IDs"
+    )
     return Layout(name, _positions("user_id", "item_id") if user_first else _positions("item_id", "user_id"))
 
 
@@ -107,6 +109,6 @@ def _is_between(text: str, low: float, high: float) -> bool:
 KAGGLE_BOOKS = Format(_KAGGLE.name, _KAGGLE.looks_like, _kaggle_books)
 RATINGS_ONLY = Format(
     "Amazon ratings only",
-    "no header; 2014: `user,item,rating,timestamp`, 2018: `item,user,rating,timestamp`, told apart by their IDs",
+    "no header; 2014: `user,item,rating,timestamp`, 2018: `item,user,rating,timestamp`, distinguished by their IDs",
     _ratings_only,
 )

@@ -23,7 +23,7 @@ _MAX_LINE = 1 << 26
 
 @contextlib.contextmanager
 def inflated(path: Path) -> Iterator[IO[bytes]]:
-    """Opens `path`, whatever its name; what is compressed is told by its first bytes.
+    """Opens `path`, whatever its name; compression is recognised by its first bytes.
 
     Raises:
       FileNotFoundError: no such file.

@@ -129,7 +129,7 @@ def sampled_softmax(
     share = kept * positive_share[item] + (1 - kept) * negative_share[item]
     logits = queries[positives] @ candidates.T - share.clamp(min=SMALLEST_SHARE).log()
     own = positives.nonzero().squeeze(1)
-    copies = item[own].unsqueeze(1) == item.unsqueeze(0)
-    copies[torch.arange(len(own)), own] = False
-    total = functional.cross_entropy(logits.masked_fill(copies, -torch.inf), own, reduction="sum")
+    duplicates = item[own].unsqueeze(1) == item.unsqueeze(0)
+    duplicates[torch.arange(len(own)), own] = False
+    total = functional.cross_entropy(logits.masked_fill(duplicates, -torch.inf), own, reduction="sum")
     return total / max(len(own), 1)
