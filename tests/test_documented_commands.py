@@ -137,6 +137,7 @@ def test_no_reason_is_left_over():
 def test_its_options_and_settings_exist(command):
     name, arguments = small(command)[0].removeprefix("tfdat."), small(command)[1:]
     parsed = parser(name).parse_args([a for a in arguments if a not in ("$W", "W")])
+    assert name != "claims" or parsed.run or parsed.list
     if getattr(parsed, "preset", None) in PRESETS:
         resolve(parsed.preset, parsed.data, parsed.assignments)
 
