@@ -37,7 +37,7 @@ class TestProcesses:
         write_csv(tmp_path / "small.csv")
         done = run_tune(tmp_path, "--workers", "2", "--trials", "4", "--out", str(tmp_path / "out"))
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("hr@100") == 4
+        assert done.stderr.count("mrr_x10 ") == 4
         said = (done.stdout + done.stderr).splitlines()
         assert not {"cross_entropy", "sampled_softmax", "popularity"} & set(said)  # KerasTuner's debugging
         trials = recorded(tmp_path / "out")
@@ -139,7 +139,7 @@ class TestProcesses:
         said = [process.communicate(timeout=400)[1] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], said
         assert {trial["status"] for trial in recorded(tmp_path / "sw [1]")} == {"sound"}
-        assert said[0].count("hr@100") == 2
+        assert said[0].count("mrr_x10 ") == 2
 
     @pytest.mark.slow
     def test_a_worker_that_cannot_start_leaves_its_trials_out(self, tmp_path, scored_by, monkeypatch):
