@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfdat import __version__
-from tfdat.claims.decide import Finding, decide, describe, verdict_text
-from tfdat.claims.evidence import Evidence, load_evidence
+from tfdat.claims.decide import Judged, describe, judge
+from tfdat.claims.evidence import load_evidence
 from tfdat.cli import Parser, run_command
 from tfdat.errors import printable
 from tfdat.harness.atomic_files import write_bytes, write_json
-from tfdat.statistics.claims_plan import Claim, ClaimsPlan, load_plan, plan_sha256
+from tfdat.statistics.claims_plan import ClaimsPlan, load_plan, plan_sha256
 
 _EPILOG = """\
 examples:
@@ -25,26 +24,13 @@ examples:
 
 verdicts:
   supported         the test shows it on every metric that the verdict rests on
-  not supported     the test was made and does not show it, which does not show the opposite
+  not supported     the test was run and does not show it; that does not show the opposite
   mixed             on some metrics, or by some of the runs
   undecidable here  what the test needs is not there; the line says what, and the command that makes it
 
 Claims, tests, metrics and margin are in tfdat/statistics/claims.toml. Its sha256 is stored with a run before the first
 model is trained; a verdict whose plan changed after its data says so.
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """A claim with what each piece of evidence says of it."""
-
-    claim: Claim
-    findings: tuple[tuple[Evidence, Finding], ...]
-
-    @property
-    def verdict(self) -> str:
-        """The verdict over all evidence, labelled where it rests on synthetic data alone."""
-        return verdict_text(self.findings)
 
 
 def make_parser() -> Parser:
@@ -79,15 +65,6 @@ def main(argv: Sequence[str]) -> int:
         write_bytes(options.write / "claims.md", as_markdown(judged).encode())
         print(f"\n{printable(str(options.write / 'claims.json'))} and claims.md hold this.")
     return 0
-
-
-def judge(plan: ClaimsPlan, evidence: Sequence[Evidence]) -> list[Judged]:
-    """Every claim with what the evidence says of it."""
-    judged = []
-    for claim in plan.claim:
-        found = [(one, finding) for one in evidence if (finding := decide(claim, plan, one)) is not None]
-        judged.append(Judged(claim, tuple(found)))
-    return judged
 
 
 def to_json(judged: Sequence[Judged]) -> dict[str, Any]:

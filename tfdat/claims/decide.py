@@ -35,7 +35,30 @@ class Finding:
     reason: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A claim with what each piece of evidence says of it."""
+
+    claim: Claim
+    findings: tuple[tuple[Evidence, Finding], ...]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict over all evidence, labelled where it rests on synthetic data alone."""
+        word, synthetic = combined(self.findings)
+        return f"{word}, on SYNTHETIC data only" if synthetic else word
+
+
 Test = Callable[[Claim, ClaimsPlan, Evidence], Finding]
+
+
+def judge(plan: ClaimsPlan, evidence: Sequence[Evidence]) -> list[Judged]:
+    """Every claim with what the evidence says of it."""
+    judged = []
+    for claim in plan.claim:
+        found = [(one, finding) for one in evidence if (finding := decide(claim, plan, one)) is not None]
+        judged.append(Judged(claim, tuple(found)))
+    return judged
 
 
 def decide(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding | None:
@@ -63,12 +86,6 @@ def combined(found: Sequence[tuple[Evidence, Finding]]) -> tuple[Word, bool]:
     return "mixed" if len(words) > 1 else next(iter(words)), not real
 
 
-def verdict_text(found: Sequence[tuple[Evidence, Finding]]) -> str:
-    """`combined` in words."""
-    word, synthetic = combined(found)
-    return f"{word}, on SYNTHETIC data only" if synthetic else word
-
-
 def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     """Left is shown to be above right, by paired replicates."""
     results = _run(evidence)
@@ -82,10 +99,9 @@ def _higher(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
         return Finding("undecidable here", unfit)
     above = [_shown(verdict, plan) and verdict.left.mean > verdict.right.mean for verdict in tested]
     below = [_shown(verdict, plan) and verdict.left.mean < verdict.right.mean for verdict in tested]
-    word: Word = "supported" if all(above) else "mixed" if any(above) else "not supported"
     opposite = ["the opposite is shown"] if all(below) else []
     extra = [] if evidence.synthetic else _beside_the_paper(claim, tested)
-    return Finding(word, "; ".join([*opposite, *map(_difference, tested), *extra, *comparison.caveats]))
+    return Finding(_word(above), "; ".join([*opposite, *map(_difference, tested), *extra, *comparison.caveats]))
 
 
 def _level(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
@@ -105,8 +121,7 @@ def _level(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     if unfit:
         return Finding("undecidable here", unfit)
     equivalent = [verdict.verdict == "equivalent" for verdict in tested]
-    word: Word = "supported" if all(equivalent) else "mixed" if any(equivalent) else "not supported"
-    return Finding(word, "; ".join(f"{_name(verdict.metric)}: {verdict.reason}" for verdict in tested))
+    return Finding(_word(equivalent), "; ".join(f"{_name(verdict.metric)}: {verdict.reason}" for verdict in tested))
 
 
 def _epochs(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
@@ -134,8 +149,8 @@ def _sizes(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     if any(own is None for own, _ in pairs.values()):
         return Finding("undecidable here", "the run does not state the sizes of its data")
     same = [own == printed for own, printed in pairs.values()]
-    word: Word = "supported" if all(same) else "mixed" if any(same) else "not supported"
-    return Finding(word, "; ".join(f"{name} {own:,} against {printed:,}" for name, (own, printed) in pairs.items()))
+    reason = "; ".join(f"{name} {own:,} against {printed:,}" for name, (own, printed) in pairs.items())
+    return Finding(_word(same), reason)
 
 
 def _recovered(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
@@ -160,7 +175,6 @@ def _of_curve(claim: Claim, plan: ClaimsPlan, evidence: Evidence, levels: tuple[
     if len(metrics) < len(plan.metrics_of(claim)):
         return Finding("undecidable here", f"the study has no {label(claim.left)} at {at:g} and on the full data")
     holds = [found[key]["level"] in levels for key in metrics]
-    word: Word = "supported" if all(holds) else "mixed" if any(holds) else "not supported"
     parts = []
     for key in metrics:
         low, high = found[key]["interval"]
@@ -168,7 +182,7 @@ def _of_curve(claim: Claim, plan: ClaimsPlan, evidence: Evidence, levels: tuple[
             f"{_name(key)} at {at:g} of the users {found[key]['estimate']:.4f} ({low:.4f} to {high:.4f}), "
             f"full data {found[key]['full']:.4f}"
         )
-    return Finding(word, "; ".join(parts))
+    return Finding(_word(holds), "; ".join(parts))
 
 
 def _falls(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
@@ -210,6 +224,11 @@ TESTS: Mapping[str, Test] = MappingProxyType(
 def describe(test: str) -> str:
     """What a test asks, in one sentence."""
     return (TESTS[test].__doc__ or "").strip()
+
+
+def _word(shown: Sequence[bool]) -> Word:
+    """The verdict, from whether each metric or number shows what is claimed."""
+    return "supported" if all(shown) else "mixed" if any(shown) else "not supported"
 
 
 def _run(evidence: Evidence) -> Results:

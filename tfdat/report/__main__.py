@@ -21,10 +21,10 @@ examples:
   python -m tfdat.report runs/mine           writes runs/mine/report.html
   python -m tfdat.report runs/mine --open    and shows it in the browser
 
-The file holds everything: the verdict, Tables 1 and 2, Figure 2, the replicates, ranks, popularity, AMM and CAL two by
-two, what other decisions would change (where `python -m tfdat.sensitivity` ran there), the ledger of decisions and the
-command of the run. It asks the network for nothing, follows the reader's light or dark setting, and prints well. What a
-run does not hold is left out, with a sentence that says so.
+The file holds everything: the papers' claims, the verdict, Tables 1 and 2, Figure 2, the replicates, ranks, popularity,
+AMM and CAL two by two, what other decisions would change (where `python -m tfdat.sensitivity` ran there), the ledger of
+decisions and the command of the run. It asks the network for nothing, follows the reader's light or dark setting, and
+prints well. What a run does not hold is left out, with a sentence that says so.
 """
 
 

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from tfdat import __version__
-from tfdat.claims.decide import decide, verdict_text
+from tfdat.claims.decide import judge
 from tfdat.claims.evidence import Evidence, first_plan
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
@@ -72,7 +72,7 @@ def _visible(value: Any) -> Any:
 def _context(run: RunData) -> dict[str, Any]:
     results = run.results
     config = _config(results)
-    papers, own = with_papers(results), within_run(results)
+    papers, own, evidence = with_papers(results), within_run(results), _evidence(run)
     banner = tables.synthetic_line(results)
     kind = banner.split(":")[0] if banner else ""
     return {
@@ -84,7 +84,8 @@ def _context(run: RunData) -> dict[str, Any]:
         "papers": papers,
         "own": own,
         "summary": summary(results, papers, own),
-        "claims": _claims(run),
+        "claims": judge(load_plan(), evidence),
+        "plan_note": evidence[0].plan_note,
         "margin": margin_share(results),
         "spread": str(results.setting("analysis.spread", "sd")),
         "notes": tables.table_notes(results),
@@ -125,23 +126,13 @@ def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Compar
     return sentences + [note for note in tables.table_notes(results) if note.startswith(("COLLAPSED", "FAILED"))]
 
 
-def _claims(run: RunData) -> list[dict[str, Any]]:
-    """Each claim of the papers, with what the run and the study that it is a point of say of it."""
-    evidence = [Evidence(run.root, results=run.results, plan=first_plan(run.root))]
+def _evidence(run: RunData) -> list[Evidence]:
+    """What the claims are judged by: the run, and the study that it is a point of."""
+    plan = first_plan(run.root)
+    evidence = [Evidence(run.root, results=run.results, plan=plan)]
     if run.learning_curve is not None:
-        curve = dict(run.learning_curve)
-        evidence.append(Evidence(run.root, curve=curve, plan=first_plan(run.root)))
-    plan = load_plan()
-    found = [(claim, [(one, decide(claim, plan, one)) for one in evidence]) for claim in plan.claim]
-    return [
-        {
-            "claim": claim,
-            "verdict": verdict_text([(one, finding) for one, finding in pairs if finding is not None]),
-            "reasons": [finding.reason for _, finding in pairs if finding is not None],
-            "note": evidence[0].plan_note,
-        }
-        for claim, pairs in found
-    ]
+        evidence.append(Evidence(run.root, curve=dict(run.learning_curve), plan=plan))
+    return evidence
 
 
 def _sentence(comparison: Comparison) -> str:
