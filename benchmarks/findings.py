@@ -22,10 +22,11 @@ from pathlib import Path
 
 from tfdat import results
 from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics import results_file
 from tfdat.statistics.by_category import ALL, OTHERS, SMALL, by_category
-from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.names import label
 from tfdat.statistics.tests import paired
+from tfdat.statistics.text import format_metric
 from tfdat.statistics.users_items import check
 
 HERE = Path(__file__).parent
@@ -177,10 +178,9 @@ def model_table(title: str, run: results.Run) -> str:
         "|---|" + "---|" * (len(METRICS) + 1),
     ]
     for name, variant in (*run.results.variants.items(), *run.results.baselines.items()):
-        cells = [spread(variant.metrics[key]) for key in METRICS]
+        cells = [format_metric(variant.metrics[key]) for key in METRICS]
         epochs = "" if name not in run.results.variants else mean_epochs(run, name)
-        collapsed = f" (collapsed {variant.collapsed}/{variant.count})" if variant.collapsed else ""
-        lines.append(f"| {label(name)}{collapsed} | {' | '.join(cells)} | {epochs} |")
+        lines.append(f"| {model_name(name, variant)} | {' | '.join(cells)} | {epochs} |")
     return "\n".join(lines)
 
 
@@ -191,8 +191,9 @@ def mean_epochs(run: results.Run, name: str) -> str:
     return f"{sum(stored) / len(stored):.0f}"
 
 
-def spread(estimate: Estimate) -> str:
-    return f"{estimate.mean:.4f}" + ("" if estimate.sd is None else f" ± {estimate.sd:.4f}")
+def model_name(name: str, variant: results_file.Variant) -> str:
+    """The model's name, with its collapsed replicates."""
+    return label(name) + (f" (collapsed {variant.collapsed}/{variant.count})" if variant.collapsed else "")
 
 
 def effect_table(runs: dict[str, results.Run]) -> str:
@@ -264,9 +265,9 @@ def more_table(runs: dict[str, results.Run]) -> str:
         for name in TWO:
             if name in run.results.variants:
                 variant = run.results.variants[name]
-                cells = [spread(variant.metrics[key]) for key in METRICS]
-                collapsed = f" (collapsed {variant.collapsed}/{variant.count})" if variant.collapsed else ""
-                lines.append(f"| {title} | {label(name)}{collapsed} | {' | '.join(cells)} | {mean_epochs(run, name)} |")
+                cells = [format_metric(variant.metrics[key]) for key in METRICS]
+                cells += [mean_epochs(run, name)]
+                lines.append(f"| {title} | {model_name(name, variant)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
