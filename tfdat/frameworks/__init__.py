@@ -63,8 +63,12 @@ class Framework:
         if strategy is not None and not self.several_devices:
             raise ValueError(f"{self.title} trains a replicate on one device. Received: {strategy!r}.")
         train: Any = importlib.import_module(self.module).train
-        options = {"strategy": strategy} if self.several_devices else {}
-        return functools.partial(train, **options, **({"checkpoint": checkpoint} if self.resumes else {}))
+        options: dict[str, Any] = {}
+        if self.several_devices:
+            options["strategy"] = strategy
+        if self.resumes:
+            options["checkpoint"] = checkpoint
+        return functools.partial(train, **options)
 
 
 TRAINERS: Mapping[str, Framework] = {

@@ -30,16 +30,16 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Is called with the number of each finished epoch, from 1, and its logs."""
 
 Vectors = NDArray[np.float32]
-Arrays = Mapping[str, NDArray[Any]]
+TrainingState = Mapping[str, NDArray[Any]]
 
 
 class Checkpoint(Protocol):
     """Where the state of an unfinished training is kept."""
 
-    def load(self) -> Arrays | None:
+    def load(self) -> TrainingState | None:
         """What `save` was last given; None if nothing usable is there."""
 
-    def save(self, state: Arrays) -> None:
+    def save(self, state: TrainingState) -> None:
         """Replaces what is kept."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfdat import __version__
 from tfdat.backend import keras, tf
-from tfdat.frameworks.contract import Arrays, Checkpoint, OnEpoch
+from tfdat.frameworks.contract import Checkpoint, OnEpoch, TrainingState
 from tfdat.model.dat import DAT
 
 SECONDS_BETWEEN = 20.0
@@ -46,10 +46,9 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         self._checkpoint = checkpoint
         self._remembering = [callback for callback in others if type(callback) in _ATTRIBUTES]
         model.optimizer.build(model.trainable_variables)  # so that its variables are there, in one order
-        self._state = _usable(checkpoint.load(), model)
-        about: dict[str, Any] = {} if self._state is None else _about(self._state)
-        self.logs: list[dict[str, float]] = about.get("logs", [])
-        self.stopped: bool = about.get("stopped", False)
+        self._state, self._about = _usable(checkpoint.load(), model)
+        self.logs: list[dict[str, float]] = self._about.get("logs", [])
+        self.stopped: bool = self._about.get("stopped", False)
         self._stored = time.monotonic()
 
     def replay(self, on_epoch: OnEpoch | None) -> None:
@@ -59,14 +58,13 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
                 on_epoch(number, {name: value for name, value in logs.items() if name != "lr"})
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        if self._state is None:
+        if not self._state:
             return
-        state, about = self._state, _about(self._state)
-        self._state = None
+        state, self._state = self._state, {}
         for name, variables in _variables(self.model).items():
             for i, variable in enumerate(variables):
                 variable.assign(state[f"{name}/{i}"])
-        for callback, remembered in zip(self._remembering, about["callbacks"], strict=True):
+        for callback, remembered in zip(self._remembering, self._about["callbacks"], strict=True):
             for name, value in remembered.items():
                 setattr(callback, name, value)
             if getattr(callback, "restore_best_weights", False):
@@ -78,7 +76,7 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
             self._checkpoint.save(self._arrays())
             self._stored = time.monotonic()
 
-    def _arrays(self) -> Arrays:
+    def _arrays(self) -> TrainingState:
         about = {
             "versions": _VERSIONS,
             "logs": self.logs,
@@ -102,18 +100,15 @@ def _variables(model: DAT) -> dict[str, list[tf.Variable]]:
     return {"weights": list(model.weights), "optimizer": others, "rate": [rate]}
 
 
-def _about(state: Arrays) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(bytes(state["about"]))
-    return loaded
-
-
 def _plain(value: Any) -> float | int:
     return value if isinstance(value, int) else float(value)
 
 
-def _usable(state: Arrays | None, model: DAT) -> Arrays | None:
-    """`state`, unless it is of other versions or another model."""
-    if state is None or "about" not in state or _about(state).get("versions") != _VERSIONS:
-        return None
+def _usable(state: TrainingState | None, model: DAT) -> tuple[TrainingState, dict[str, Any]]:
+    """`state` and what it says about itself; both empty if it is of other versions or another model."""
+    if state is None or "about" not in state:
+        return {}, {}
+    about: dict[str, Any] = json.loads(bytes(state["about"]))
     wanted = {f"{name}/{i}": v.shape for name, vs in _variables(model).items() for i, v in enumerate(vs)}
-    return state if all(name in state and state[name].shape == tuple(shape) for name, shape in wanted.items()) else None
+    fits = all(name in state and state[name].shape == tuple(shape) for name, shape in wanted.items())
+    return (state, about) if fits and about.get("versions") == _VERSIONS else ({}, {})

@@ -81,10 +81,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes arrays as a compressed .npz, the same bytes for the same arrays."""
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], compressed: bool = True) -> None:
+    """Writes arrays as a .npz, the same bytes for the same arrays; not compressed, it is larger and written sooner."""
+    save = np.savez_compressed if compressed else np.savez
     with replacing(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        save(file, allow_pickle=False, **arrays)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -25,8 +25,7 @@ class Progress:
       workers: number of worker lines.
       epochs: most epochs of a task, for the share done of a running one.
       mode: `live` redraws a line per worker; `plain` prints a line per finished task, and a line per minute from
-        longer ones; `quiet` only failures;
-        `auto` is `live` on a terminal and `plain` elsewhere.
+        longer ones; `quiet` only failures; `auto` is `live` on a terminal and `plain` elsewhere.
     """
 
     def __init__(self, total: int, workers: int, epochs: int, mode: Mode = "auto") -> None:

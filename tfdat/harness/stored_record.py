@@ -103,17 +103,30 @@ def read_arrays(path: Path, fields: dict[str, Any]) -> Arrays:
       DamagedRecordError: the file is absent or cannot be read, or its arrays do not fit the record.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = load_arrays(path)
     except FileNotFoundError:
         raise DamagedRecordError(f"{path} is missing, and the record beside it is there.") from None
-    except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise DamagedRecordError(f"{path} is damaged: {printable(lines[0])}.") from None
     reason = _wrong_arrays(arrays, fields)
     if reason:
         raise DamagedRecordError(f"{path} is damaged: {reason}.")
     return arrays
+
+
+def load_arrays(path: Path) -> Arrays:
+    """All arrays of a .npz.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      DamagedRecordError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DamagedRecordError(f"{path} is damaged: {printable(lines[0])}.") from None
 
 
 def _decoded(path: Path) -> dict[str, Any]:

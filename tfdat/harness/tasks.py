@@ -6,12 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from tfdat.config import Config
 from tfdat.config.variants import VARIANTS, apply_variant
@@ -22,10 +18,11 @@ from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
 from tfdat.frameworks import framework
-from tfdat.frameworks.contract import Arrays, Checkpoint, DivergedError, OnEpoch
-from tfdat.harness.atomic_files import replacing
+from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainingState
+from tfdat.harness.atomic_files import write_arrays
 from tfdat.harness.directory import RunDirectory
 from tfdat.harness.record import ReplicateRecord, baseline_record, variant_record
+from tfdat.harness.stored_record import DamagedRecordError, load_arrays
 from tfdat.harness.worker import writing_below
 
 
@@ -145,18 +142,17 @@ class StoredCheckpoint:
     def __init__(self, directory: RunDirectory, task: Task) -> None:
         self._root, self._path = directory.root, directory.checkpoint_path(task.method, task.number)
 
-    def load(self) -> Arrays | None:
+    def load(self) -> TrainingState | None:
         """The state; None if there is none, or its file is damaged."""
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return load_arrays(self._path)
+        except (FileNotFoundError, DamagedRecordError):
             return None
 
-    def save(self, state: Arrays) -> None:
+    def save(self, state: TrainingState) -> None:
         """Replaces the state."""
-        with writing_below(self._root), replacing(self._path) as file:
-            np.savez(file, allow_pickle=False, **state)
+        with writing_below(self._root):
+            write_arrays(self._path, state, compressed=False)
 
     def remove(self) -> None:
         """Removes the file, and the folders that it leaves empty."""
