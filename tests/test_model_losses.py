@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tfdat.backend import keras, tf
 from tfdat.config.model import PredictionName
+from tfdat.model.losses import prediction
 from tfdat.model.losses.alignment import CategoryAlignment, first_occurrences
 from tfdat.model.losses.cross_entropy import CrossEntropy, cross_entropy
 from tfdat.model.losses.mimic import AdaptiveMimic
@@ -238,8 +239,14 @@ def test_ties_for_the_major_category_go_to_the_lowest_code():
 
 def test_every_prediction_loss_of_the_configuration_is_there_and_no_other():
     assert list(PREDICTION_LOSSES) == list(typing.get_args(PredictionName))
+    assert {"cross_entropy": CrossEntropy, "sampled_softmax": SampledSoftmax} == PREDICTION_LOSSES
     with pytest.raises(ValueError, match=r"Unknown `loss.prediction` 'hinge'. TensorFlow has: cross_entropy, sampled"):
         make_prediction_loss("hinge", 3)
+
+
+def test_a_module_without_a_prediction_loss_is_refused():
+    with pytest.raises(TypeError, match="objective must define one PredictionLoss, and defines 0"):
+        prediction._defined_in("objective")
 
 
 def test_first_occurrences():
