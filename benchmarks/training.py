@@ -2,7 +2,7 @@
 
     pip install '.[torch]' && python benchmarks/training.py
 
-5,000 users, 9,000 items, 85,000 pairs an epoch (25,000 of them negatives), batches of 1,536, 11 categories, all four
+5,000 users, 9,000 items, 85,000 pairs per epoch (25,000 of them negatives), batches of 1,536, 11 categories, all four
 loss terms, dense Adam. Contenders run in processes of their own and take turns, epoch groups at a time, so that
 whatever else the machine does troubles all alike; the fastest turn of each counts. All get the environment that the
 harness gives its workers (threads, memory kept between steps). "2 x 1" is two processes of one

@@ -1,4 +1,4 @@
-"""Formats of interactions: each is recognised, said, and read row for row; what has two readings is refused."""
+"""Formats of interactions: each is recognised, reported, and read row for row; what has two readings is refused."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_a_zip_of_two_files_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[{"user_id": 1, "item_id": 2}]', "is one JSON array; one object a line is wanted"),
+        ('[{"user_id": 1, "item_id": 2}]', "is one JSON array; one object per line is expected"),
         ('{\n "user_id": 1}', "line 1: no JSON object"),
         ("{'asin': '1', 'title': 'x'}\n", "holds Python literals"),
         ('{"asin": "x"}\n', "lacks user_id or item_id; its columns are asin"),

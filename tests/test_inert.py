@@ -1,4 +1,4 @@
-"""Settings that are said to change nothing do change nothing."""
+"""Settings declared to change nothing do change nothing."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_texts_for_missing_are_missing(tmp_path: Path) -> None:
     assert (data.user_names.tolist(), data.item_names.tolist(), data.category_names) == (["a", "b"], ["x", "y"], ("P",))
     assert account.dropped == {"no user_id": 2, "no item_id": 2}
     assert (
-        "Values written as missing (NaN, NULL, None, NA and the like) count as missing: user_id 2, item_id 2, "
+        "Values written as missing (NaN, NULL, None, NA and similar) count as missing: user_id 2, item_id 2, "
         "category 1." in data.notes
     )
 

@@ -27,7 +27,7 @@ class WrongKerasError(UserError, ImportError):
 
 @contextlib.contextmanager
 def _native_chatter_held_back() -> Iterator[None]:
-    """Holds back what native libraries write to stderr while loading, which no log level reaches; errors show it."""
+    """Captures what native libraries write to stderr while loading, beyond any log level; errors show it."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield
         return

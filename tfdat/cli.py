@@ -1,4 +1,4 @@
-"""What all command lines share: their options, how they are interrupted, and how their errors are shown."""
+"""What all commands share: options, the handling of interruptions, and the display of errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MAX_NAME = 120
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, where there are any, and keeps the line breaks of descriptions."""
+    """Shows defaults where they exist, and keeps the line breaks of descriptions."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, [], False, "") else super()._get_help_string(action)
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def positive(text: str) -> int:
-    """An argument that counts something."""
+    """An argument that is a count."""
     value = _integer(text)
     if value is None or value < 1:
         raise argparse.ArgumentTypeError(f"should be a positive integer. Received: {shortened(text)}.")
@@ -166,7 +166,7 @@ def command_line(module: str, arguments: Sequence[str | Path]) -> str:
 
 
 def print_data(interactions: Interactions, notes: Sequence[str]) -> None:
-    """Prints what a command works on: the data's size, SYNTHETIC where they are, and what there is to note."""
+    """Prints what a command works on: the data's size, SYNTHETIC where they are, and any notes."""
     label = " (SYNTHETIC)" if interactions.synthetic else ""
     print(
         f"data {printable(interactions.name)}{label}: {len(interactions):,} interactions of "
@@ -179,12 +179,10 @@ def print_data(interactions: Interactions, notes: Sequence[str]) -> None:
 
 
 def replicate_notes(config: Config, replicates: int) -> list[str]:
-    """What is to be known about the spread over replicates."""
+    """The notes on the spread over replicates."""
     sampling = config.sampling
     if replicates > 1 and sampling.user_fraction == 1 and not sampling.replacement and sampling.interactions is None:
-        return [
-            "all replicates hold the same users: they differ by seed only, and so does what is said of their spread"
-        ]
+        return ["all replicates hold the same users: they differ by seed only, and so does their spread"]
     return []
 
 
@@ -261,7 +259,7 @@ def _message(error: UserError | OSError) -> str:
 
 
 def _encodable(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Writes what an output cannot encode in plain letters."""
+    """Replaces what an output cannot encode by plain letters."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = "".join(

@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _within(options: argparse.Namespace) -> int:
-    """What is made from the ranks of single test items, which a run directory holds and a results file does not."""
+    """What is computed from the ranks of single test items, which a run directory holds and a results file does not."""
     asked = "--check users-items" if options.check else "--by category"
     if options.other:
         raise UserError(f"{asked} is about one run. Leave out the other paths.")

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Source = Literal["said", "read", "ours"]
-"""`said`: a paper states it. `read`: our reading of an ambiguous statement. `ours`: the papers are silent."""
+Source = Literal["stated", "read", "ours"]
+"""`stated`: a paper states it. `read`: our reading of an ambiguous statement. `ours`: the papers are silent."""
 
 
 class Decisions(BaseModel):
@@ -36,7 +36,7 @@ def decision(
     Args:
       default: the value of preset `cornelisse2024`.
       number: the row of the ledger it belongs to; several fields may share a row.
-      paper: what a paper says about it, or "not said".
+      paper: what a paper says about it, or "not stated".
       source: who decided, see `Source`.
       reason: one sentence on why the default is what it is.
       alternatives: other values worth running, which `tfdat.sensitivity` switches to one at a time.

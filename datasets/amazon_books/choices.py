@@ -20,7 +20,7 @@ def choice(
     *,
     number: int,
     paper: str,
-    source: Literal["said", "read", "ours"],
+    source: Literal["stated", "read", "ours"],
     reason: str,
     alternatives: tuple[Any, ...] = (),
 ) -> Any:
@@ -29,8 +29,8 @@ def choice(
     Args:
       default: the value of config `final`.
       number: the row of the ledger of decisions; several fields may share a row.
-      paper: what the paper says, or "not said".
-      source: `said` by the paper, our reading (`read`) of it, or `ours` where it is silent.
+      paper: what the paper says, or "not stated".
+      source: `stated` by the paper, our reading (`read`) of it, or `ours` where it is silent.
       reason: one sentence on why the default is what it is.
       alternatives: other values worth building.
     """
@@ -49,7 +49,7 @@ class Choices:
     root_category: str = choice(
         "Books",
         number=37,
-        source="said",
+        source="stated",
         paper="the Amazon Books data set",
         reason="a category path counts when it begins with this name; its second element is the category",
         alternatives=("Digital Music",),
@@ -57,7 +57,7 @@ class Choices:
     file_stem: str = choice(
         "Books",
         number=37,
-        source="said",
+        source="stated",
         paper="the 5-core version of the book reviews",
         reason="the files are reviews_<stem>_5.json.gz and meta_<stem>.json.gz",
         alternatives=("Digital_Music",),
@@ -65,7 +65,7 @@ class Choices:
     category_order: tuple[Release, ...] = choice(
         ("2014", "2018", "2023"),
         number=37,
-        source="said",
+        source="stated",
         paper="left-joining the missing categories from the 2018 and 2023 versions",
         reason="the first release that knows the category wins; a release left out of both orders is not read",
         alternatives=(("2014",), ("2023", "2018", "2014")),
@@ -74,14 +74,14 @@ class Choices:
         ("2014", "2018", "2023"),
         number=39,
         source="ours",
-        paper="not said: only categories are said to be filled",
+        paper="not stated: only categories are said to be filled",
         reason="the release of the reviews first, whose prices are of their time; later ones fill what is missing",
         alternatives=(("2014",),),
     )
     top_categories: PositiveInt | None = choice(
         11,
         number=38,
-        source="said",
+        source="stated",
         paper="the top 11 most represented categories",
         reason="as stated; ties go by name",
         alternatives=(None,),
@@ -90,7 +90,7 @@ class Choices:
         "interactions",
         number=38,
         source="ours",
-        paper="'most represented': by what is not said",
+        paper="'most represented': by what is not stated",
         reason="interactions are what the model sees",
         alternatives=("items",),
     )
@@ -98,7 +98,7 @@ class Choices:
         ("category", "price"),
         number=39,
         source="ours",
-        paper="'removed all interactions with missing values': of which fields is not said",
+        paper="'removed all interactions with missing values': of which fields is not stated",
         reason="the two fields of an item that the model uses and that can be missing",
         alternatives=(("category",), ()),
     )
@@ -106,7 +106,7 @@ class Choices:
         "drop",
         number=30,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="the same row twice is one review",
         alternatives=("keep",),
     )
@@ -114,21 +114,21 @@ class Choices:
         "keep_last",
         number=30,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a user's repeated reviews of an item are one interaction, the last; a core counts distinct partners",
         alternatives=("keep_all",),
     )
     min_user: PositiveInt = choice(
-        5, number=27, source="said", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
+        5, number=27, source="stated", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
     )
     min_item: PositiveInt = choice(
-        5, number=27, source="said", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
+        5, number=27, source="stated", paper="at least 5 interactions", reason="as stated", alternatives=(3,)
     )
     core: Order = choice(
         "fixpoint",
         number=27,
         source="ours",
-        paper="'an additional filtering step': whether it is iterated is not said",
+        paper="'an additional filtering step': whether it is iterated is not stated",
         reason="only the fixpoint meets both constraints",
         alternatives=("users_then_items", "items_then_users", "off"),
     )
@@ -136,7 +136,7 @@ class Choices:
         0.01,
         number=53,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a file with more broken lines than this share is not the file that it should be",
         alternatives=(0.05,),
     )
@@ -144,7 +144,7 @@ class Choices:
         False,
         number=53,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a gzip stream that ends early is a broken download; True reads the whole lines before the cut",
         alternatives=(True,),
     )

@@ -1,1 +1,1 @@
-"""The claims of both papers, each with a verdict from runs and studies that are there."""
+"""The claims of both papers, each with a verdict from the runs and studies given."""

@@ -1,4 +1,4 @@
-"""`python -m tfdat.claims`: which of the papers' claims hold, by runs and studies that are there."""
+"""`python -m tfdat.claims`: which of the papers' claims hold, from the runs and studies given."""
 
 from __future__ import annotations
 

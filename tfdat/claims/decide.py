@@ -24,7 +24,7 @@ Word = Literal["supported", "not supported", "mixed", "undecidable here"]
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What one run or study says of a claim.
+    """What one run or study shows about a claim.
 
     Attributes:
       word: the verdict.
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A claim with what each piece of evidence says of it."""
+    """A claim with what each piece of evidence shows about it."""
 
     claim: Claim
     findings: tuple[tuple[Evidence, Finding], ...]
@@ -53,7 +53,7 @@ Test = Callable[[Claim, ClaimsPlan, Evidence], Finding]
 
 
 def judge(plan: ClaimsPlan, evidence: Sequence[Evidence]) -> list[Judged]:
-    """Every claim with what the evidence says of it."""
+    """Every claim with what the evidence shows about it."""
     judged = []
     for claim in plan.claim:
         found = [(one, finding) for one in evidence if (finding := decide(claim, plan, one)) is not None]
@@ -62,7 +62,7 @@ def judge(plan: ClaimsPlan, evidence: Sequence[Evidence]) -> list[Judged]:
 
 
 def decide(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding | None:
-    """The verdict on `claim`; None where the evidence is not of the kind that it needs."""
+    """The verdict on `claim`; None where the evidence is of the wrong kind."""
     if (claim.needs == "learning curve") != (evidence.curve is not None):
         return None
     if claim.needs == "amazon_books/final" and evidence.results and not evidence.results.data.comparable_with_paper:

@@ -47,7 +47,7 @@ class Evidence:
 
     @property
     def plan_note(self) -> str:
-        """What is to be said of the plan; empty where it was fixed before the data."""
+        """The note on the plan; empty where it was fixed before the data."""
         if self.plan is None:
             return "the plan was not stored with it"
         return "" if self.plan == plan_sha256() else "THE PLAN CHANGED AFTER ITS DATA"

@@ -51,7 +51,7 @@ class Config(Decisions):
 
     @property
     def uses_mimic(self) -> bool:
-        """Whether the adaptive-mimic mechanism has any part in the loss."""
+        """Whether the loss includes the adaptive-mimic mechanism."""
         return self.model.augmentation != "none" and (self.loss.lambda_user > 0 or self.loss.lambda_item > 0)
 
     @model_validator(mode="after")

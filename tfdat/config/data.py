@@ -19,18 +19,18 @@ class SamplingConfig(Decisions):
     user_fraction: Annotated[float, Field(gt=0, le=1)] = decision(
         0.035,
         number=25,
-        source="said",
+        source="stated",
         paper="a subset of 3.5 % of the total number of users",
         reason="as stated; 1.0 without replacement is the whole data set",
         alternatives=(0.02,),
     )
     replacement: bool = decision(
-        True, number=26, source="said", paper="sampling with replacement", reason="as stated", alternatives=(False,)
+        True, number=26, source="stated", paper="sampling with replacement", reason="as stated", alternatives=(False,)
     )
     design: Literal["bootstrap", "nested"] = decision(
         "bootstrap",
         number=26,
-        source="said",
+        source="stated",
         paper="bootstrap samples",
         reason="every replicate is a new draw; 'nested' takes the first users of a replicate's one order, so that a "
         "sample lies within every larger one",
@@ -40,7 +40,7 @@ class SamplingConfig(Decisions):
         "collapse",
         number=26,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a user drawn twice is one user; 'clone' gives each draw its own user ID",
         alternatives=("clone",),
         read_when={"sampling.replacement": (True,)},
@@ -48,7 +48,7 @@ class SamplingConfig(Decisions):
     min_user: PositiveInt = decision(
         5,
         number=27,
-        source="said",
+        source="stated",
         paper="each user needs at least 5 interactions",
         reason="as stated",
         alternatives=(3,),
@@ -56,7 +56,7 @@ class SamplingConfig(Decisions):
     min_item: PositiveInt = decision(
         4,
         number=27,
-        source="said",
+        source="stated",
         paper="each item needs at least 4 interactions",
         reason="as stated",
         alternatives=(5,),
@@ -65,7 +65,7 @@ class SamplingConfig(Decisions):
         "fixpoint",
         number=27,
         source="ours",
-        paper="not said whether the constraint is iterated",
+        paper="not stated whether the constraint is iterated",
         reason="only the fixpoint meets both constraints; the others are one pass in either order",
         alternatives=("users_then_items", "items_then_users"),
     )
@@ -73,14 +73,14 @@ class SamplingConfig(Decisions):
         "before_split",
         number=29,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="core, then split; 'after_split' demands the core of the training interactions",
         alternatives=("after_split",),
     )
     interactions: Window | None = decision(
         (58_000, 65_000),
         number=28,
-        source="said",
+        source="stated",
         paper="the number of interactions in the sample is between 58,000 and 65,000",
         reason="as stated; draws outside are rejected and counted",
         alternatives=(None,),
@@ -89,7 +89,7 @@ class SamplingConfig(Decisions):
         200,
         number=28,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="so many rejections in a row mean that the window does not fit the data set",
     )
 
@@ -101,7 +101,7 @@ class SplitConfig(Decisions):
         "keep_last",
         number=30,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a user's repeated reviews of one item are one interaction, the last",
         alternatives=("keep_all",),
     )
@@ -117,7 +117,7 @@ class SplitConfig(Decisions):
         "keep",
         number=32,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a test item without a training interaction is a miss that users would feel; counted",
         alternatives=("drop",),
     )
@@ -129,14 +129,14 @@ class NegativesConfig(Decisions):
     per: Literal["user", "positive"] = decision(
         "user",
         number=21,
-        source="said",
+        source="stated",
         paper="cornelisse2024: S negative interactions per user; yu2021: S per positive",
         reason="as the reproduction says",
         alternatives=("positive",),
         needs=("negatives",),
     )
     count: NonNegativeInt = decision(
-        5, number=21, source="said", paper="S = 5", reason="as stated", alternatives=(1, 20)
+        5, number=21, source="stated", paper="S = 5", reason="as stated", alternatives=(1, 20)
     )
     exclude: Literal["none", "train", "all"] = decision(
         "none",
@@ -169,7 +169,7 @@ class NegativesConfig(Decisions):
         0.75,
         number=24,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="the power of an item's training count that its probability is proportional to",
         alternatives=(1.0,),
         needs=("negatives",),
@@ -209,7 +209,7 @@ class FeaturesConfig(Decisions):
         "log1p_zscore",
         number=35,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="counts and prices are heavy-tailed; scaled to mean 0, SD 1 over what is trained on",
         alternatives=("zscore", "raw"),
         needs=("numeric features",),

@@ -16,7 +16,7 @@ class EvaluationConfig(Decisions):
         False,
         number=44,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="the headline ranks training items too; both are computed and stored",
         alternatives=(True,),
     )
@@ -24,7 +24,7 @@ class EvaluationConfig(Decisions):
         "expected",
         number=45,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="equal scores count with the mean over their random orders, so that a model whose scores are all equal "
         "gets what chance gets; 'mid' gives it HR@K 1 where K is half the catalogue or more; both ends are stored",
         alternatives=("mid", "optimistic", "pessimistic", "random"),
@@ -32,7 +32,7 @@ class EvaluationConfig(Decisions):
     candidates: Literal["replicate", "all"] = decision(
         "replicate",
         number=46,
-        source="said",
+        source="stated",
         paper="'the evaluation data only contains the users and items in the sample'",
         reason="as stated; 'all' ranks the whole data set's items, untrained ones included",
         alternatives=("all",),
@@ -40,7 +40,7 @@ class EvaluationConfig(Decisions):
     protocol: Literal["own", "panel"] = decision(
         "own",
         number=46,
-        source="said",
+        source="stated",
         paper="'the evaluation data only contains the users and items in the sample'",
         reason="as stated; 'panel' asks what the full data would: users whom the sample's core need not keep, their "
         "last item on all data, ranked among all items of the full data's core",
@@ -50,7 +50,7 @@ class EvaluationConfig(Decisions):
         0,
         number=46,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="0: no panel; otherwise the first so many drawn users who have a test item on the full data; both "
         "protocols are then measured on the same trained model, and the panel's users train whatever the core leaves",
     )
@@ -58,14 +58,14 @@ class EvaluationConfig(Decisions):
         None,
         number=47,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="the full ranking; 100 counts a lower rank as 0",
         alternatives=(100,),
     )
 
 
 class AnalysisConfig(Decisions):
-    """How replicates are summed up."""
+    """How replicates are summarised."""
 
     spread: Literal["sd", "se", "ci95"] = decision(
         "sd",
@@ -79,7 +79,7 @@ class AnalysisConfig(Decisions):
         "paired",
         number=49,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="variants share draw, split, negatives and seeds, so that CAL is tested on equal terms",
         alternatives=("independent",),
     )

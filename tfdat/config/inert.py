@@ -1,4 +1,4 @@
-"""Which settings nothing reads, given the others and what the data have; the fields say when they are read."""
+"""Which settings are not read, given the others and the data; the fields state when they are."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _SAME_WITHOUT_NEGATIVES = {"loss.alignment_rows": {"all", "positives"}}
 
 
 def inert_settings(config: Config, absent: Collection[str] = ()) -> dict[str, str]:
-    """The settings that no value of can change a trained model's vectors, each with the reason.
+    """The settings of which no value can change a trained model's vectors, each with the reason.
 
     Args:
       config: the decisions.

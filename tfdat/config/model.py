@@ -18,7 +18,7 @@ class ModelConfig(Decisions):
     augmentation: Literal["per_id", "global", "none"] = decision(
         "per_id",
         number=2,
-        source="said",
+        source="stated",
         paper="users and items are augmented by a vector a_u and a_v",
         reason="one trainable vector per user ID and per item ID, concatenated to the tower's input",
         alternatives=("global", "none"),
@@ -26,7 +26,7 @@ class ModelConfig(Decisions):
     augmentation_dim: PositiveInt = decision(
         32,
         number=3,
-        source="said",
+        source="stated",
         paper="yu2021: augmented vectors of 32",
         reason="the mimic loss subtracts it from a tower's output, so it must equal the last of hidden_units",
         needs=("augmentation",),
@@ -34,7 +34,7 @@ class ModelConfig(Decisions):
     hidden_units: Widths = decision(
         (128, 64, 32),
         number=8,
-        source="said",
+        source="stated",
         paper="cornelisse2024: 128-64-32; yu2021: 256-128-32",
         reason="the reproduction's own widths; the last one is the dimension of p_u and p_v",
         alternatives=((256, 128, 32),),
@@ -42,7 +42,7 @@ class ModelConfig(Decisions):
     hidden_activation: Literal["relu", "gelu", "tanh"] = decision(
         "relu",
         number=9,
-        source="said",
+        source="stated",
         paper="yu2021: ReLU on every layer",
         reason="as in the original",
         alternatives=("gelu", "tanh"),
@@ -59,7 +59,7 @@ class ModelConfig(Decisions):
     embedding_dim: PositiveInt = decision(
         32,
         number=10,
-        source="said",
+        source="stated",
         paper="yu2021: embeddings of 32",
         reason="as in the original",
         alternatives=(16, 64),
@@ -67,7 +67,7 @@ class ModelConfig(Decisions):
     numeric_dim: PositiveInt = decision(
         8,
         number=11,
-        source="said",
+        source="stated",
         paper="numerical features get a fully connected layer with a dimension of 8",
         reason="as stated",
         alternatives=(16,),
@@ -94,7 +94,7 @@ class ModelConfig(Decisions):
         False,
         number=12,
         source="read",
-        paper="not said",
+        paper="not stated",
         reason="equation (1) has no such parameter",
         alternatives=(True,),
     )
@@ -111,7 +111,7 @@ class ModelConfig(Decisions):
         "normal",
         number=13,
         source="ours",
-        paper="not said; cornelisse2024 used PyTorch, whose nn.Embedding draws N(0, 1)",
+        paper="not stated; cornelisse2024 used PyTorch, whose nn.Embedding draws N(0, 1)",
         reason="the reproduction's framework default; 'keras' is uniform(-.05, .05), as yu2021's would be",
         alternatives=("keras",),
     )
@@ -119,7 +119,7 @@ class ModelConfig(Decisions):
         1.0,
         number=13,
         source="ours",
-        paper="not said; nn.Embedding: 1",
+        paper="not stated; nn.Embedding: 1",
         reason="the reproduction's framework default; read only when embedding_init is 'normal'",
         alternatives=(0.1,),
         read_when={"model.embedding_init": ("normal",)},
@@ -128,7 +128,7 @@ class ModelConfig(Decisions):
         "torch",
         number=13,
         source="ours",
-        paper="not said; nn.Linear draws weights and biases from U(-1/sqrt(fan_in), 1/sqrt(fan_in))",
+        paper="not stated; nn.Linear draws weights and biases from U(-1/sqrt(fan_in), 1/sqrt(fan_in))",
         reason="the reproduction's framework default; 'keras' is Glorot uniform with zero biases",
         alternatives=("keras",),
     )
@@ -148,7 +148,7 @@ class LossConfig(Decisions):
     prediction: PredictionName = decision(
         "cross_entropy",
         number=51,
-        source="said",
+        source="stated",
         paper="equation (1): pointwise cross-entropy",
         reason="as printed; 'sampled_softmax' (in-batch, log-Q corrected) goes beyond the papers",
         alternatives=("sampled_softmax",),
@@ -165,7 +165,7 @@ class LossConfig(Decisions):
     mimic_stops_gradient: Literal["target", "target_and_tower", "none"] = decision(
         "target",
         number=4,
-        source="said",
+        source="stated",
         paper="yu2021: p is not updated by the mimic losses",
         reason="a_u and a_v also learn from the prediction loss; 'target_and_tower' lets them learn from mimicry alone",
         alternatives=("target_and_tower", "none"),
@@ -183,7 +183,7 @@ class LossConfig(Decisions):
     mimic_denominator: Literal["all", "positives"] = decision(
         "all",
         number=6,
-        source="said",
+        source="stated",
         paper="1/T, T the number of interactions in the training set",
         reason="every pair of the batch counts in T, negatives too",
         alternatives=("positives",),
@@ -192,7 +192,7 @@ class LossConfig(Decisions):
     lambda_user: NonNegativeFloat = decision(
         0.5,
         number=7,
-        source="said",
+        source="stated",
         paper="lambda_1 = .5",
         reason="as stated",
         alternatives=(0.1,),
@@ -201,7 +201,7 @@ class LossConfig(Decisions):
     lambda_item: NonNegativeFloat = decision(
         0.5,
         number=7,
-        source="said",
+        source="stated",
         paper="lambda_2 = .5",
         reason="as stated",
         alternatives=(0.1,),
@@ -210,7 +210,7 @@ class LossConfig(Decisions):
     lambda_alignment: NonNegativeFloat = decision(
         1.0,
         number=7,
-        source="said",
+        source="stated",
         paper="lambda_3 = 1",
         reason="as stated",
         alternatives=(0.1, 10.0),
@@ -229,7 +229,7 @@ class LossConfig(Decisions):
         2,
         number=16,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a covariance needs two rows; a category with fewer in the batch is left out, and counted",
         alternatives=(8,),
         needs=("categories", "alignment loss"),
@@ -246,7 +246,7 @@ class LossConfig(Decisions):
     alignment_major: Literal["batch", "train"] = decision(
         "batch",
         number=18,
-        source="said",
+        source="stated",
         paper="'the most frequent category in the batch'",
         reason="as stated; ties go to the lowest category id",
         alternatives=("train",),
@@ -255,7 +255,7 @@ class LossConfig(Decisions):
     alignment_reduction: Literal["sum", "mean", "coral"] = decision(
         "sum",
         number=19,
-        source="said",
+        source="stated",
         paper="equation (3): a sum over categories",
         reason="as printed; 'coral' scales it by 1/(4 d^2)",
         alternatives=("mean", "coral"),

@@ -114,7 +114,7 @@ def _checked(values: Mapping[str, Any]) -> Config:
 
 
 def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
-    """The first thing that is wrong with `values`; those of unions name the branch as well, which nobody asked for."""
+    """The first thing that is wrong with `values`; those of unions also name the branch, which is left out."""
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:

@@ -18,24 +18,24 @@ class TrainingConfig(Decisions):
     optimizer: Literal["adam", "row_sparse_adam"] = decision(
         "adam",
         number=40,
-        source="said",
+        source="stated",
         paper="Adam",
         reason="dense Adam moves every row at every step; row_sparse_adam only the rows of the batch (for big tables)",
         alternatives=("row_sparse_adam",),
     )
     learning_rate: PositiveFloat = decision(
-        0.05, number=40, source="said", paper="cornelisse2024: .05", reason="as stated", alternatives=(0.005, 0.001)
+        0.05, number=40, source="stated", paper="cornelisse2024: .05", reason="as stated", alternatives=(0.005, 0.001)
     )
     batch_size: PositiveInt = decision(
         1536,
         number=40,
-        source="said",
+        source="stated",
         paper="cornelisse2024: 1,536; yu2021: 256",
         reason="as stated",
         alternatives=(256,),
     )
     epochs: PositiveInt = decision(
-        50, number=40, source="said", paper="a maximum of 50 epochs", reason="as stated", alternatives=(20,)
+        50, number=40, source="stated", paper="a maximum of 50 epochs", reason="as stated", alternatives=(20,)
     )
     schedule: Literal["plateau", "none"] = decision(
         "plateau",
@@ -49,7 +49,7 @@ class TrainingConfig(Decisions):
         0.5,
         number=41,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a common halving",
         alternatives=(0.1,),
         read_when={"training.schedule": ("plateau",)},
@@ -58,7 +58,7 @@ class TrainingConfig(Decisions):
         2,
         number=41,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="under the stopping patience",
         alternatives=(4,),
         read_when={"training.schedule": ("plateau",)},
@@ -67,7 +67,7 @@ class TrainingConfig(Decisions):
         "val_prediction",
         number=42,
         source="read",
-        paper="'an early stopping function'; what it watches is not said",
+        paper="'an early stopping function'; what it watches is not stated",
         reason="the prediction loss on validation pairs: all variants have it, where val_loss and train_loss also hold "
         "the mimic and alignment terms, which variants differ in; the schedule watches the same value (val_prediction "
         "where this is 'off'); val_hr is HR@100 on the validation item and needs validation='second_last'",
@@ -77,7 +77,7 @@ class TrainingConfig(Decisions):
         5,
         number=42,
         source="ours",
-        paper="not said; the papers' models stopped by epoch 20 to 23",
+        paper="not stated; the papers' models stopped by epoch 20 to 23",
         reason="a common patience",
         alternatives=(10,),
         read_when={"training.early_stopping": STOPPING},
@@ -86,7 +86,7 @@ class TrainingConfig(Decisions):
         True,
         number=42,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="the stopped model is the one that early stopping chose",
         alternatives=(False,),
         read_when={"training.early_stopping": STOPPING},
@@ -95,7 +95,7 @@ class TrainingConfig(Decisions):
         "random_pairs",
         number=43,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a random share of the training pairs; second_last holds out each user's last training item",
         alternatives=("second_last",),
     )
@@ -103,7 +103,7 @@ class TrainingConfig(Decisions):
         0.1,
         number=43,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="a common share; read only when validation is 'random_pairs'",
         alternatives=(0.2,),
         read_when={"training.validation": ("random_pairs",)},
@@ -112,7 +112,7 @@ class TrainingConfig(Decisions):
         "global",
         number=20,
         source="ours",
-        paper="not said",
+        paper="not stated",
         reason="covariances and means over the global batch, so that two devices compute what one would",
         alternatives=("replica_local",),
     )

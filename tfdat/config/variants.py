@@ -21,7 +21,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def apply_variant(config: Config, variant: str) -> Config:
-    """`config` without what the variant leaves out.
+    """`config` without the parts that the variant leaves out.
 
     Raises:
       UserError: an unknown variant.

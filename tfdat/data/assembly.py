@@ -1,4 +1,4 @@
-"""What follows from which interactions are for training and which for the test: pairs, negatives, features, counts."""
+"""What follows from the split into training and test interactions: pairs, negatives, features, counts."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def assembled(
     counts: Mapping[str, int],
     panel: PanelDraw | None = None,
 ) -> Replicate:
-    """Everything that follows from which interactions are for training and which for the test."""
+    """Everything that follows from the split into training and test interactions."""
     trained = np.bincount(parts.item, minlength=len(codes.items)) > 0
     unseen = ~trained[parts.test_item]
     tested = ~unseen if config.split.unseen_items == "drop" else np.ones(len(unseen), dtype=bool)

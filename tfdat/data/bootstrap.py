@@ -104,7 +104,7 @@ def draw_sample(
 
 
 class _Draw(NamedTuple):
-    """A draw after the core; its split is None where it is made only once the draw is accepted."""
+    """A draw after the core; its split is None until the draw is accepted, where that is soon enough."""
 
     rows: NDArray[np.int64]
     owner: NDArray[np.int64]

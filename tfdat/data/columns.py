@@ -64,7 +64,7 @@ def assemble(
     price: NDArray[np.float32] | None = None,
     title: NDArray[np.str_] | None = None,
 ) -> Interactions:
-    """Interactions from columns of one entry a row.
+    """Interactions from columns with one entry per row.
 
     Args:
       source: name, fingerprint, labels.
@@ -141,7 +141,7 @@ def write_columns(interactions: Interactions, directory: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for as long as the block lasts. Those of killed processes are removed."""
+    """A folder that lasts as long as the block. Those of killed processes are removed."""
     root = Path(tempfile.gettempdir())
     remove_unfinished(root, _TEMPORARY)
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
@@ -153,7 +153,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def remove_unfinished(root: Path, prefix: str = ".columns-") -> None:
-    """Removes folders in `root` that a writer made and did not live to rename or remove.
+    """Removes folders in `root` whose writer was killed before it could rename or remove them.
 
     A living writer, on whatever machine, holds a lock on a file in its folder; a folder without one is spared for a
     minute, since its writer may just have made it.
@@ -179,7 +179,7 @@ def _remove_if_left(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Holds the lock that says that the writer of `folder` lives."""
+    """Holds the lock that marks the writer of `folder` as alive."""
     with (folder / _LOCK).open("wb") as file:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -240,7 +240,7 @@ _LENGTHS = {
 
 
 def _check(interactions: Interactions) -> None:
-    """Whether columns that belong together are of one length, and codes have names."""
+    """Whether columns of one table have one length, and codes have names."""
     for name, other in _LENGTHS.items():
         column = getattr(interactions, name)
         if column is not None and column.shape != getattr(interactions, other).shape:

@@ -50,7 +50,7 @@ class Account:
 
 
 def is_file_name(spec: str) -> bool:
-    """Whether `spec` ends as files of interactions do; case plays no part."""
+    """Whether `spec` has the suffix of a file of interactions, in any case."""
     name = spec.lower()
     for suffix in COMPRESSED:
         name = name.removesuffix(suffix)
@@ -111,7 +111,7 @@ def from_texts(frame: pl.DataFrame, source: Source, shown_as: str) -> Interactio
 
 
 def _once(notes: list[str]) -> tuple[str, ...]:
-    """Each note once, on one line, with what a terminal would act on escaped."""
+    """Each note once, on one line, with control characters escaped."""
     return tuple(dict.fromkeys(" ".join(printable(note).split()) for note in notes))
 
 

@@ -14,7 +14,7 @@ MISSING = -1
 
 
 def data_label(name: str, synthetic: bool) -> str:
-    """How the head of a table or plot names a data set: a synthetic one is called so."""
+    """The data set's name in the heading of a table or plot: a synthetic one is labelled."""
     return f"SYNTHETIC DATA: {name}" if synthetic else f"data: {name}"
 
 

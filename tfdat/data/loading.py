@@ -1,4 +1,4 @@
-"""A data set by name or path -> `Interactions`. The one place that knows that the dataset wing exists."""
+"""A data set by name or path -> `Interactions`. The one place that imports the data set's package."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def _flat(batch: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[None]:
-    """TFDS and TensorFlow log much while they load and build; what matters comes as an exception."""
+    """TFDS and TensorFlow log a lot while they load and build; what matters is raised as an exception."""
     import tfdat.backend  # noqa: F401  (sets what TensorFlow reads at import)
 
     previous = logging.root.manager.disable

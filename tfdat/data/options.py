@@ -23,7 +23,7 @@ _DEFAULT_MAX_BYTES = 4 << 30  # twice the largest ratings-only file of Amazon
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """How a file of interactions is to be read, where its header and content do not say it or say it wrongly.
+    """How a file of interactions is to be read, where its header and content do not show it, or show it wrongly.
 
     Attributes:
       columns: what the columns of the file stand for: one of `COLUMNS` -> the header, or the number from 1 of the
@@ -139,7 +139,7 @@ def _check_encoding(encoding: str) -> None:
 
 
 def _memory() -> int:
-    """Bytes that this process may use, or those of the machine."""
+    """Bytes that this process may use; the machine's where no limit is set."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return machine if limit == resource.RLIM_INFINITY else min(machine, limit)

@@ -1,4 +1,4 @@
-"""The panel: users whose test item is fixed by the full data, whatever sample a model is trained on.
+"""The panel: users whose test item is fixed by the full data, whichever sample a model is trained on.
 
 A sample's own test set changes with the sample: its core chooses the users, the test items and the candidates. The
 panel does not. Its users are drawn into every nested sample, their test item is the last of the *full* data's core, and

@@ -36,7 +36,7 @@ def build_replicate(
       config: the decisions.
       randomness: of this replicate.
       hold_out: whether each user's last interaction is the test item. False trains on all interactions, for a model
-        that is to be used and not measured: there are no test items and no panel, and `validation=second_last` holds
+        meant for use and not for measurement: there are no test items and no panel, and `validation=second_last` holds
         out the last.
       full: what a panel is drawn from, where it has been built before; `config` decides whether there is one.
 
@@ -154,7 +154,7 @@ def _with_panel(
 
 
 def _panel_counts(sample: BootstrapSample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:
-    """What the panel lacks in a sample, and the own protocol's counts without what the panel adds to the training."""
+    """What the panel lacks in a sample, and the own protocol's counts without the panel's training interactions."""
     panel = replicate.panel
     assert panel is not None
     trained_users = np.bincount(replicate.train_user, minlength=replicate.num_users) > 0

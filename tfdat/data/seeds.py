@@ -32,5 +32,5 @@ class Randomness:
         return int(self.generator(purpose).integers(2**31 - 1))
 
     def within(self, stream: str) -> Randomness:
-        """The same replicate with another stream."""
+        """The randomness of the same replicate with another stream."""
         return dataclasses.replace(self, stream=f"{self.stream}{stream}:")

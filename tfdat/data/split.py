@@ -30,7 +30,7 @@ def pair_hashes(user_hash: NDArray[np.uint64], item_hash: NDArray[np.uint64]) ->
 def last_of_repeats(
     user: NDArray[np.integer], item: NDArray[np.integer], timestamp: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """[n] marks one row a (user, item) pair: the latest, and of equals the later row."""
+    """[n] marks one row per (user, item) pair: the latest, and of equals the later row."""
     order = np.lexsort((np.arange(len(user)), timestamp, item, user))
     same = (user[order][1:] == user[order][:-1]) & (item[order][1:] == item[order][:-1])
     keep = np.ones(len(user), dtype=bool)

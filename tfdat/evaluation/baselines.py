@@ -1,4 +1,4 @@
-"""What any model is measured against, beside chance: the most popular items, and three classics.
+"""The baselines of every model besides chance: the most popular items, and three classics.
 
 ItemKNN, ALS and BPR come from the `implicit` package (extra `baselines`). They train on the same pairs, with one
 thread and a fixed seed, so that they repeat to the bit, and are ranked as the models are. Their settings come from a
@@ -230,7 +230,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
 
 
 def check_baselines(names: Iterable[str]) -> None:
-    """Says before hours of training what would fail after them.
+    """Fails before hours of training for what would fail after them.
 
     Raises:
       UserError: a name is not in `BASELINES`, or a package that it needs is not installed.

@@ -183,7 +183,7 @@ class _Counter:
         self._settle()
 
     def _filter(self, start: int) -> None:
-        """Counts the clear cases among the items from `start`, and notes the pairs that are too near to tell."""
+        """Counts the clear cases among the items from `start`, and notes the pairs that are too close to call."""
         items = self._catalogue.scaled[start : start + len(self._scores)]
         size, bound = len(items), self._catalogue.bound
         scores, higher, near_or_higher = self._scores[:size], self._higher[:size], self._near_or_higher[:size]

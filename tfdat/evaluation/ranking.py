@@ -23,7 +23,7 @@ _ENTRIES_AT_ONCE = 4_000_000
 
 
 class NonFiniteScoresError(ValueError):
-    """A model produced NaN or infinity, which has no rank."""
+    """A model produced NaN or infinity, which cannot be ranked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RankedReplicate:
       full: ranks among all candidates.
       masked: ranks among the candidates that the user has not seen; the test item itself is never masked.
       score_spread: the standard deviation of a user's scores over all candidates, averaged over users, in units of the
-        score. Near 0 the model has collapsed: it cannot tell one item from another.
+        score. Near 0 the model has collapsed: it cannot distinguish one item from another.
       num_candidates: size of the catalogue, I.
       masked_candidates: [m] how many candidates each of the `masked` ranks is among.
     """
@@ -67,7 +67,7 @@ class RankedReplicate:
 def select_rows(
     indptr: NDArray[np.int64], items: NDArray[np.int32], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The rows `rows` of a list of items a row in CSR form, in that order.
+    """The rows `rows` of a list of items per row in CSR form, in that order.
 
     Args:
       indptr: [U + 1]; the items of row r are `items[indptr[r]:indptr[r + 1]]`.
@@ -107,7 +107,7 @@ def rank_vectors(
 
     Raises:
       NonFiniteScoresError: a vector holds NaN or infinity.
-      ValueError: shapes that do not fit together, or a target or a seen item that is not a candidate.
+      ValueError: shapes that do not match, or a target or a seen item that is not a candidate.
     """
     user_vectors, item_vectors = np.asarray(user_vectors, np.float32), np.asarray(item_vectors, np.float32)
     if user_vectors.ndim != 2 or item_vectors.ndim != 2 or not 0 < user_vectors.shape[1] == item_vectors.shape[1]:
@@ -149,7 +149,7 @@ def rank_scores(
 
     Raises:
       NonFiniteScoresError: a score is NaN or infinite.
-      ValueError: shapes that do not fit together, or a target or a seen item that is not a candidate.
+      ValueError: shapes that do not match, or a target or a seen item that is not a candidate.
     """
     _check_candidates(num_rows, num_items, targets, seen_indptr, seen_items)
     above, equal = np.zeros(num_rows, dtype=np.int64), np.zeros(num_rows, dtype=np.int64)
@@ -187,7 +187,7 @@ def rank_shared_scores(
 
     Raises:
       NonFiniteScoresError: a score is NaN or infinite.
-      ValueError: shapes that do not fit together, or a target or a seen item that is not a candidate.
+      ValueError: shapes that do not match, or a target or a seen item that is not a candidate.
     """
     if not np.isfinite(scores).all():
         raise NonFiniteScoresError("Scores hold NaN or infinity.")

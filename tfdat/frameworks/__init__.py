@@ -1,4 +1,4 @@
-"""Who trains one replicate: the registry of frameworks. What each of them keeps to is in `contract`."""
+"""Who trains one replicate: the registry of frameworks. Their common contract is in `contract`."""
 
 from __future__ import annotations
 

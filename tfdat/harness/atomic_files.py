@@ -1,4 +1,4 @@
-"""Files that are there in whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of this machine lives."""
+    """Whether a process of this machine is alive."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -77,7 +77,7 @@ def worker_environment(threads: int = 1) -> dict[str, str]:
 
 
 def choose_strategy(strategy: Strategy, replicates: int) -> tuple[Strategy, str]:
-    """What `auto` means here, and a sentence that says so (empty for an explicit choice).
+    """What `auto` resolves to here, and a sentence that reports it (empty for an explicit choice).
 
     Replicates are independent, so several of them keep several GPUs busy better than one spread over all.
     """

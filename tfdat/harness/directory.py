@@ -32,7 +32,7 @@ from tfdat.statistics.claims_plan import plan_sha256
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """How much of a run is wanted: the most that was asked for in its directory.
+    """How much of a run was requested: the most that was ever asked for in its directory.
 
     Attributes:
       replicates: their number; 0 where it is not known.
@@ -67,7 +67,7 @@ class RunSettings:
     strategy: str = "one"
 
     def to_json(self, extent: Extent | None = None) -> dict[str, Any]:
-        """The content of `config.json`, with how much is wanted where it is a run's."""
+        """The content of `config.json`, with how much was requested where it is a run's."""
         return {
             "schema_version": SCHEMA_VERSION,
             "tfdat_version": __version__,
@@ -99,7 +99,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
 
 
 def environment(command: str = "") -> dict[str, Any]:
-    """What a run is made on: the command, versions, machine. It says nothing about the numbers."""
+    """What a run is made with: the command, versions, machine. The numbers do not depend on it."""
     packages = (
         "numpy",
         "tensorflow",
@@ -155,7 +155,7 @@ class RunDirectory:
         return self.root / "events" / method / f"{number:03d}"
 
     def set_aside_damaged(self, method: str, number: int, seed: int) -> str:
-        """Renames a record that cannot be used, so that it is trained again; says which and why, or nothing."""
+        """Renames a record that cannot be used, so that it is trained again; reports which and why, if any."""
         try:
             self.read(method, number, seed)
         except DamagedRecordError as error:
@@ -165,7 +165,7 @@ class RunDirectory:
         return ""
 
     def is_done(self, method: str, number: int) -> bool:
-        """Whether the replicate is there in whole."""
+        """Whether the replicate is complete."""
         return self.record_path(method, number).is_file()
 
     def write(self, method: str, number: int, record: ReplicateRecord) -> None:
@@ -213,7 +213,7 @@ class RunDirectory:
         return _settings(self.root / "config.json")
 
     def extent(self) -> Extent:
-        """How much of the run is wanted."""
+        """How much of the run was requested."""
         path = self.root / "config.json"
         content = read_json(path) if path.is_file() else {}
         replicates, methods = content.get("replicates", 0), content.get("methods", [])
@@ -282,7 +282,7 @@ class RunDirectory:
 
 
 def _is_plain(name: object) -> bool:
-    """Whether a method's name is one path component."""
+    """Whether a method's name is a single path component."""
     return isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is not None
 
 
@@ -308,7 +308,7 @@ def _settings(path: Path) -> RunSettings | None:
 
 
 def differing(present: RunSettings, wanted: RunSettings) -> list[str]:
-    """In what two runs differ, one phrase each; empty when their replicates may stand together."""
+    """In what two runs differ, one phrase each; empty when their replicates may be combined."""
     different = [
         f"{name} is {shortened(getattr(present, name))} there and {shortened(getattr(wanted, name))} here"
         for name in ("preset", "seed", "framework", "strategy")

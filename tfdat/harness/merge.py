@@ -1,4 +1,4 @@
-"""Brings the shards of a run together."""
+"""Merges the shards of a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The pool: hands tasks to workers, one at a time each, tries a failed one once more, and reports what happens.
 
 Where workers live is behind `Workers`: processes of this machine (`process_workers`) or a Ray cluster (`ray_workers`).
-What is to be done is behind `TaskSource`: a list that is known from the start, or a search whose next task depends on
+The work is behind `TaskSource`: a list that is known from the start, or a search whose next task depends on
 the results so far.
 """
 
@@ -54,13 +54,13 @@ class Workers(Protocol):
         """Hands `task` to a worker, which is started if it does not run."""
 
     def receive(self) -> Sequence[tuple[int, Answer]]:
-        """Waits until a worker answers, and returns who says what."""
+        """Waits until a worker answers, and returns the worker with its answer."""
 
     def finish(self) -> None:
         """Ends the workers, none of which has a task."""
 
     def stop(self) -> None:
-        """Ends the workers at once, whatever they do."""
+        """Ends the workers at once, even in the middle of a task."""
 
 
 class TaskSource(Protocol[T]):
@@ -105,7 +105,7 @@ def run_tasks(tasks: Sequence[T], workers: Workers, on_event: OnEvent) -> dict[T
 
 
 def run_source(source: TaskSource[T], workers: Workers, on_event: OnEvent) -> None:
-    """Performs what `source` hands out until it has nothing more and no task is running.
+    """Performs what `source` hands out until none is left and no task is running.
 
     Args:
       source: see `TaskSource`.

@@ -108,7 +108,7 @@ def _serve(connection: Connection, setup: Setup) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this process with the one that started it, which may be killed: nobody would collect what it writes.
+    """Ends this process when its parent ends, which may be killed: nothing would collect what it writes.
 
     Linux kills it at once; elsewhere a thread sees the end of a pipe.
     """
@@ -127,7 +127,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Keeps `multiprocessing` from running the caller's script in a worker, which needs nothing of it.
+    """Keeps `multiprocessing` from running the caller's script in a worker, which does not need it.
 
     The script may have no `if __name__ == "__main__"`, come from standard input, or import TensorFlow with Keras 3.
     """

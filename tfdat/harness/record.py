@@ -24,7 +24,7 @@ COLLAPSED_SPREAD = 1e-3
 """A model whose users' scores (cosines) have a smaller mean standard deviation than this ranks noise."""
 
 COLLAPSED_DEAD_SHARE = 0.5
-"""A model with a larger share of zero vectors on either side cannot tell these users or items apart."""
+"""A model with a larger share of zero vectors on either side cannot distinguish these users or items."""
 
 Arrays = dict[str, NDArray[Any]]
 

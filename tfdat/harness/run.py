@@ -1,4 +1,4 @@
-"""Runs: what is missing of one or several is trained with one pool of workers, and each is summed up."""
+"""Runs: what is missing of one or several is trained with one pool of workers, and each is summarised."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Engine = Literal["processes", "ray"]
 ENGINES: tuple[Engine, ...] = ("processes", "ray")
 
 Runs = Mapping[str, tuple[RunSettings, RunDirectory]]
-"""Settings and directory of each run, by a name that tells it from the others in what is shown."""
+"""Settings and directory of each run, by a name that identifies it in what is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be done, as opposed to `RunSettings`, which fix the numbers.
+    """The work requested, as opposed to `RunSettings`, which fix the numbers.
 
     Attributes:
       variants, baselines: what is trained and evaluated; MostPop is always among the baselines.

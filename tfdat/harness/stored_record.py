@@ -70,8 +70,8 @@ def read_fields(path: Path, method: str, number: int, seed: int | None = None) -
 
     Args:
       path: of the record.
-      method: whose it is to be.
-      number: which replicate it is to be.
+      method: the one expected.
+      number: the replicate expected.
       seed: the seed that it is to have; None takes any.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a worker does with a task, wherever it lives: sets up with its first one, performs, and says how it ended."""
+"""What a worker does with a task, in any executor: sets up for its first one, performs, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, er
 
 
 class UnwritableError(OSError):
-    """The results of a task cannot be written, and those of others could not be either: the disk is full, say."""
+    """The results of no task can be written: the disk is full, for example."""
 
 
 @contextlib.contextmanager
@@ -81,7 +81,7 @@ def reason(error: BaseException) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """`error`, and what it was raised from or while handling."""
+    """`error`, and the errors it was raised from or while handling."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,1 +1,1 @@
-"""Does a small sample say what the full data would? Nested samples, two protocols, fitted curves and a verdict."""
+"""Does a small sample show what the full data would? Nested samples, two protocols, fitted curves and a verdict."""

@@ -1,4 +1,4 @@
-"""`python -m tfdat.learning_curve`: does a small sample say what the full data would?"""
+"""`python -m tfdat.learning_curve`: does a small sample show what the full data would?"""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def make_plan(
     how: Plan,
     out: Path,
 ) -> StudyPlan:
-    """Checks what the verdict goes by, and sizes the panel.
+    """Checks what the verdict depends on, and sets the panel's size.
 
     Raises:
       UserError: a fraction, form or margin that cannot be, or no panel.

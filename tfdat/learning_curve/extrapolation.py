@@ -44,7 +44,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class FormPrediction:
-    """What one form says of a share.
+    """What one form predicts at a share.
 
     Attributes:
       form: its name.
@@ -64,7 +64,7 @@ class FormPrediction:
 
 @dataclasses.dataclass(frozen=True)
 class Extrapolation:
-    """What all forms say of the share `at`.
+    """What all forms predict at the share `at`.
 
     Attributes:
       at: the share of users.

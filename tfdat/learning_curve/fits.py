@@ -174,7 +174,7 @@ def fit(form: str, x: ArrayLike, y: ArrayLike, top: float = 1.0) -> Fit:
 
 @functools.lru_cache(maxsize=8192)
 def _fit(form: str, x: tuple[float, ...], y: tuple[float, ...], top: float) -> Fit:
-    """`fit`, remembered: a curve is asked for several shares."""
+    """`fit`, cached: a curve is evaluated at several shares."""
     chosen, xs, ys = FORMS[form], np.array(x), np.array(y)
     distinct = len(np.unique(xs))
     unit = float(np.exp(np.log(xs).mean())) if len(xs) else 1.0
@@ -237,6 +237,6 @@ def _solve(form: Form, x: Floats, y: Floats, top: float) -> tuple[Floats | None,
 
 
 def _within(start: Floats, low: Floats, high: Floats) -> Floats:
-    """`start` moved off its bounds, where the solver could not leave."""
+    """`start` moved off its bounds, which the solver could not leave."""
     room = 1e-6 * (high - low)
     return np.clip(start, low + room, high - room)

@@ -1,4 +1,4 @@
-"""What a learning curve will be judged by, written down before the first model is trained.
+"""The criteria for judging a learning curve, stored before the first model is trained.
 
 `plan.json` (schema version 1):
 
@@ -28,7 +28,7 @@ FILE = "plan.json"
 
 @dataclasses.dataclass(frozen=True)
 class StudyPlan:
-    """The design of a study, and what its verdict goes by.
+    """The design of a study, and what its verdict depends on.
 
     Attributes:
       fractions: shares of the users, ascending.
@@ -98,7 +98,7 @@ class StudyPlan:
 
 @dataclasses.dataclass(frozen=True)
 class StoredPlan:
-    """What `plan.json` says about when the plan was made.
+    """What `plan.json` records about when the plan was made.
 
     Attributes:
       digest: of the plan in force.

@@ -50,7 +50,7 @@ def models_of(content: Mapping[str, Any]) -> list[str]:
 
 def description(content: Mapping[str, Any], protocol: str, metric: str) -> str:
     """What `draw_panel` shows, for those who do not see it."""
-    said = [
+    described = [
         f"{label(block['model'])} from {block['points'][0]['mean']:.3f} to {block['points'][-1]['mean']:.3f}"
         for block in content["curves"]
         if (block["protocol"], block["metric"]) == (protocol, metric) and block["points"]
@@ -58,7 +58,7 @@ def description(content: Mapping[str, Any], protocol: str, metric: str) -> str:
     first, last = (f"{100 * content['plan']['fractions'][end]:.4g} %" for end in (0, -1))
     return (
         f"{metric_label(metric)} by the {protocol} protocol, trained on {first} to {last} of the users: "
-        f"{', '.join(said) or 'nothing'}."
+        f"{', '.join(described) or 'nothing'}."
     )
 
 

@@ -30,7 +30,7 @@ PROTOCOLS = ("own", "panel")
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What one fraction's first repetition comes to.
+    """The size of one fraction's first repetition.
 
     Attributes:
       fraction, users_drawn, users, items: the share, and the users before and after the core with the core's items.

@@ -46,7 +46,7 @@ def sizes_table(sizes: Sequence[Size], repeats: Sequence[int], epochs: int) -> s
 
 
 def study_table(content: Mapping[str, Any], metric: str = HEADLINE) -> str:
-    """Both protocols' curves of one metric, the predictions and what came of them, and all verdicts."""
+    """Both protocols' curves of one metric, the predictions and their outcomes, and all verdicts."""
     lines: list[str] = []
     if content["data"]["synthetic"]:
         lines += [f"SYNTHETIC DATA ({content['data']['name']}): the numbers say nothing about Amazon Books.", ""]

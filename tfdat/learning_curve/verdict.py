@@ -1,4 +1,4 @@
-"""Did a small sample say what the full data say? The level, the order of the models, and the sign of CAL's effect."""
+"""Did a small sample show what the full data show? The level, the order of the models, and the sign of CAL's effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITH_CAL, WITHOUT_CAL = "dat", "dat-no-cal"
 
 @dataclasses.dataclass(frozen=True)
 class ModelVerdict:
-    """What an estimate is worth for one model and metric.
+    """How far an estimate can be trusted for one model and metric.
 
     Attributes:
       estimate: what the small samples say; None where nothing could be fitted.

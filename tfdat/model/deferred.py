@@ -64,7 +64,7 @@ _NODES = {"float32": _Nodes(5, 40, 1e-9), "float64": _Nodes(8, 50, 1e-13)}
 
 
 class History:
-    """What the last steps would have done to a row: a row of `ring` [CAPACITY, 2 G] for every step l, A_g then W_g."""
+    """The effect of the last steps on an absent row: a row of `ring` [CAPACITY, 2 G] for every step l, A_g then W_g."""
 
     def __init__(self, optimizer: Any, beta_1: float, beta_2: float, epsilon: float) -> None:
         self.dtype = keras.backend.floatx()
@@ -90,7 +90,7 @@ class History:
         self.ring = optimizer.add_variable([CAPACITY, 2 * nodes.count], "float64", "ones", "history")
 
     def is_full(self, step: tf.Tensor) -> tf.Tensor:
-        """Whether all rows must be brought up after step number `step`: an early one, or the entries are used up."""
+        """Whether all rows must be brought up after step number `step`: an early step, or no entry is left."""
         return (step <= EARLY) | (step % (CAPACITY - 1) == 0)
 
     def decay(self, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -259,7 +259,7 @@ class TableGroup:
 
 @tf.function(jit_compile=_FUSE, autograph=False)  # type: ignore[untyped-decorator]
 def _caught_up(parts: Sequence[tf.Tensor], m: tf.Tensor, v: tf.Tensor, terms: tf.Tensor) -> tf.Tensor:
-    """Rows of tables, [n, dim] each, moved by what they have missed: [n, D]; one pass where TensorFlow takes 16."""
+    """Rows of tables, [n, dim] each, moved by the steps they missed: [n, D]; one pass where TensorFlow takes 16."""
     nodes, weights = tf.split(terms, 2, axis=1)
     count, root = terms.shape[1] // 2, tf.sqrt(v)
     return tf.concat(parts, axis=1) - m * sum(weights[:, g, None] / (root + nodes[:, g, None]) for g in range(count))

@@ -105,7 +105,7 @@ class DenseAdam(_AdamBase):
     `torch.optim.Adam` (Keras adds 1e-7 to the uncorrected one), and a table's gradient is made dense first. Every row
     of a table moves at every step, by its momentum.
 
-    The same mathematics at the cost of the batch is to be had for big tables: those given to `defer` are brought up to
+    The same mathematics at the cost of the batch is available for big tables: those given to `defer` are brought up to
     date a row at a time, when the row is read (`tfdat.model.deferred` says how, and how exactly). They must then be
     read by what `defer` returns, or after `settle`.
     """
@@ -116,7 +116,7 @@ class DenseAdam(_AdamBase):
         self._groups: list[TableGroup] = []
 
     def defer(self, tables: Sequence[tf.Variable]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """From now on brings up the rows of `tables`, which are read with the same codes, when they are read.
+        """From now on, brings the rows of `tables`, which are read with the same codes, up to date when they are read.
 
         Args:
           tables: [rows, dim] each, with as many rows; not optimised so far.
@@ -125,11 +125,11 @@ class DenseAdam(_AdamBase):
           A function of codes [batch] that reads the tables: [batch, dim] each, up to date, differentiable.
 
         Raises:
-          ValueError: gradients are clipped, weights decay or are averaged; or the tables do not fit together.
+          ValueError: gradients are clipped, weights decay or are averaged; or the tables do not match.
         """
         unfit = [name for name in _NOT_DEFERRED if getattr(self, name)]
         if unfit:
-            raise ValueError(f"Tables cannot be brought up to date later together with {', '.join(unfit)}.")
+            raise ValueError(f"Tables cannot be brought up to date later with {', '.join(unfit)}.")
         if self._history is None:
             self._history = self._no_dependency(History(self, self.beta_1, self.beta_2, self.epsilon))
         group = TableGroup(self, self._history, tables, f"group_{len(self._groups)}")

@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that answers: which items for this user?"""
+"""A trained model as a SavedModel that recommends items to a user."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def loss_curves(methods: Methods, positions: Mapping[str, int]) -> list[Panel]:
 
 
 def _loss_curve(term: str, title: str, methods: Methods, positions: Mapping[str, int]) -> Panel:
-    said = []
+    described = []
     with panel() as (figure, axes):
         for row, (name, records) in enumerate(methods.items()):
             curve = curves.mean_history(records, term)
@@ -73,12 +73,12 @@ def _loss_curve(term: str, title: str, methods: Methods, positions: Mapping[str,
                 stops = curves.epochs_trained(records)
                 height = np.full(len(stops), 0.03 + 0.05 * row)
                 axes.plot(stops, height, "|", color=look["color"], ms=5, mew=1.4, transform=axes.get_xaxis_transform())
-            said.append(f"{label(name)} goes from {curve.mean[0]:.3g} to {curve.mean[-1]:.3g}, {_stops(records)}")
+            described.append(f"{label(name)} goes from {curve.mean[0]:.3g} to {curve.mean[-1]:.3g}, {_stops(records)}")
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if term == "loss":
             axes.margins(y=0.1 + 0.06 * len(methods))
-        alt = f"{title} by epoch, mean over replicates: {'; '.join(said)}."
+        alt = f"{title} by epoch, mean over replicates: {'; '.join(described)}."
         return Panel(svg(figure, f"loss-{term}", alt), alt)
 
 
@@ -93,7 +93,7 @@ def _stops(records: Sequence[StoredReplicate]) -> str:
 
 
 def dot_plots(results: Results, margin: float) -> list[Panel]:
-    """Replicates as dots with mean and interval, one panel a metric; with the papers' values where comparable."""
+    """Replicates as dots with mean and interval, one panel per metric; with the papers' values where comparable."""
     models = [*results.variants.items(), *ordered_baselines(results.baselines)]
     band = margin if results.data.comparable_with_paper else None
     return [_dot_plot(key, models, band) for key in METRICS if any(key in model.metrics for _, model in models)]
@@ -101,17 +101,17 @@ def dot_plots(results: Results, margin: float) -> list[Panel]:
 
 def _dot_plot(key: str, models: Sequence[tuple[str, Variant]], margin: float | None) -> Panel:
     rows = [(name, variant.metrics[key]) for name, variant in models if key in variant.metrics]
-    said = [f"{label(name)} {metric.mean:.4f}" for name, metric in rows]
+    described = [f"{label(name)} {metric.mean:.4f}" for name, metric in rows]
     with panel(height=0.9 + 0.42 * len(rows)) as (figure, axes):
         for row, (name, metric) in enumerate(rows):
             _dots(axes, row, name, metric)
             if margin is not None:
-                said += _published_marks(axes, row, name, key, margin)
+                described += _published_marks(axes, row, name, key, margin)
         axes.set(title=metric_label(key), yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5))
         axes.set_yticklabels([label(name) for name, _ in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlim(left=min(0, axes.get_xlim()[0]))
-        alt = f"{metric_label(key)} of every replicate, with mean and 95 % interval: {', '.join(said)}."
+        alt = f"{metric_label(key)} of every replicate, with mean and 95 % interval: {', '.join(described)}."
         return Panel(svg(figure, f"dots-{key}", alt), alt)
 
 
@@ -127,7 +127,7 @@ def _dots(axes: Axes, row: int, name: str, metric: Estimate) -> None:
 
 
 def _published_marks(axes: Axes, row: int, name: str, key: str, margin: float) -> list[str]:
-    said = []
+    described = []
     ours, original = published(name, "cornelisse2024"), published(name, "yu2021")
     if ours is not None and key in ours.metrics:
         value = ours.metrics[key].mean
@@ -135,32 +135,32 @@ def _published_marks(axes: Axes, row: int, name: str, key: str, margin: float) -
             [row - 0.4, row + 0.4], value * (1 - margin), value * (1 + margin), color=BAND, lw=0, zorder=0
         )
         axes.plot([value, value], [row - 0.4, row + 0.4], "-", color=INK, lw=1.2)
-        said.append(f"cornelisse2024's {label(name)} {value:.4f} with a band of {margin * 100:g} %")
+        described.append(f"cornelisse2024's {label(name)} {value:.4f} with a band of {margin * 100:g} %")
     if original is not None and key in original.metrics:
         value = original.metrics[key].mean
         axes.plot([value, value], [row - 0.4, row + 0.4], linestyle=(0, (2, 1.5)), color=MUTED, lw=1.4)
-        said.append(f"yu2021's {label(name)} {value:.4f}")
-    return said
+        described.append(f"yu2021's {label(name)} {value:.4f}")
+    return described
 
 
 def hit_rate_curves(methods: Methods, positions: Mapping[str, int]) -> Panel:
     """HR@K for every K."""
-    said = []
+    described = []
     last = max(record.candidates or 1 for records in methods.values() for record in records)
     marked = [k for k in (10, 100) if k <= last]
     with panel(height=3.0) as (figure, axes):
         for name, records in methods.items():
             curve = curves.hit_rates(records)
             _line(axes, name, positions, curve)
-            said.append(f"{label(name)} {_at(curve.x, curve.mean, marked)}")
+            described.append(f"{label(name)} {_at(curve.x, curve.mean, marked)}")
         grid = np.geomspace(1, last, 60)
         axes.plot(grid, grid / last, color=style("chance")["color"], linestyle=style("chance")["linestyle"])
         for k in (k for k in (50, 100) if k <= last):
             axes.axvline(k, color=MUTED, lw=0.8, ls=(0, (2, 2)))
         axes.set(title="HR@K for all K", xlabel="K", xscale="log", ylim=(0, 1))
         axes.xaxis.set_major_formatter(_COUNTS)
-        said.append(f"chance {_at(grid, grid / last, marked)}")
-        alt = f"Hit rate by length of the list, of {last:,} candidates: {'; '.join(said)}."
+        described.append(f"chance {_at(grid, grid / last, marked)}")
+        alt = f"Hit rate by length of the list, of {last:,} candidates: {'; '.join(described)}."
         return Panel(svg(figure, "hit-rates", alt), alt)
 
 
@@ -170,17 +170,17 @@ def _at(x: curves.Floats, values: curves.Floats, marked: Sequence[int]) -> str:
 
 def rank_distribution(methods: Methods, positions: Mapping[str, int]) -> Panel:
     """Where in the ranking the test items stand."""
-    said = []
+    described = []
     with panel(height=3.0) as (figure, axes):
         for name, records in methods.items():
             curve = curves.rank_shares(records)
             _steps(axes, name, positions, np.append(curve.x, 1) * 100, curve.mean)
-            said.append(f"{label(name)} {curve.mean[0]:.0%}")
+            described.append(f"{label(name)} {curve.mean[0]:.0%}")
         axes.set(
             title="Rank of the test item", xlabel="position in the ranking, % of candidates", ylabel="share of users"
         )
         axes.set_ylim(bottom=0)
-        alt = f"Share of users whose test item is in the top twentieth of the ranking: {', '.join(said)}."
+        alt = f"Share of users whose test item is in the top twentieth of the ranking: {', '.join(described)}."
         return Panel(svg(figure, "ranks", alt), alt)
 
 
@@ -190,13 +190,13 @@ def popularity(methods: Methods, positions: Mapping[str, int]) -> Panel:
     edges = curves.popularity_edges(everything)
     read = curves.read_popularity(next(iter(methods.values())), edges)
     middle = np.sqrt((edges[:-1] + 1) * (edges[1:] + 1))
-    said = [f"read {_typical(read.mean, middle):.0f}"]
+    described = [f"read {_typical(read.mean, middle):.0f}"]
     with panel(height=3.0) as (figure, axes):
         axes.stairs(read.mean, edges + 1, color=MUTED, fill=True, alpha=0.3, lw=0)
         for name, records in methods.items():
             curve = curves.recommended_popularity(records, edges)
             _steps(axes, name, positions, edges + 1, curve.mean)
-            said.append(f"{label(name)} {_typical(curve.mean, middle):.0f}")
+            described.append(f"{label(name)} {_typical(curve.mean, middle):.0f}")
         axes.set(
             title="Popularity of the top 100",
             xlabel="training interactions of the item + 1",
@@ -205,7 +205,7 @@ def popularity(methods: Methods, positions: Mapping[str, int]) -> Panel:
         )
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(_COUNTS)
-        alt = f"Popularity of the items in the top 100 and of the items read; typical value: {', '.join(said)}."
+        alt = f"Popularity of the items in the top 100 and of the items read; typical value: {', '.join(described)}."
         return Panel(svg(figure, "popularity", alt), alt)
 
 

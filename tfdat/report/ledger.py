@@ -14,7 +14,7 @@ from tfdat.config.overrides import as_text, decision_fields
 from tfdat.presets import PRESETS
 
 _SOURCES: Mapping[str, str] = {
-    "said": "a paper states it",
+    "stated": "a paper states it",
     "read": "our reading of an ambiguous statement",
     "ours": "the papers are silent",
 }
@@ -36,7 +36,7 @@ class LedgerRow:
       number: of the decision; several settings may belong to one.
       key: as `--set` takes it.
       paper: what a paper says about it.
-      source: `said`, `read` or `ours`.
+      source: `stated`, `read` or `ours`.
       default: the value of preset `cornelisse2024`, as `--set` takes it.
       presets: the values of the other presets where they differ.
       alternatives: other values worth running.

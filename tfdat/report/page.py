@@ -127,7 +127,7 @@ def summary(results: Results, papers: Sequence[Comparison], own: Sequence[Compar
 
 
 def _evidence(run: RunData) -> list[Evidence]:
-    """What the claims are judged by: the run, and the study that it is a point of."""
+    """The evidence for the claims: the run, and the study that it is a point of."""
     plan = first_plan(run.root)
     evidence = [Evidence(run.root, results=run.results, plan=plan)]
     if run.learning_curve is not None:

@@ -68,7 +68,7 @@ class RunData:
 
     @property
     def commands(self) -> list[str]:
-        """The commands that worked on this directory, in their order; a run of long ago recorded the last alone."""
+        """The commands that worked on this directory, in their order; an old run recorded the last one only."""
         found = self.environment.get("commands")
         entries = found if isinstance(found, list) and found else [self.environment.get("command")]
         texts = [entry.get("command") if isinstance(entry, Mapping) else entry for entry in entries]

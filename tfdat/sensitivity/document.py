@@ -50,7 +50,7 @@ class Effect(_Part):
 
     @property
     def verdict(self) -> Verdict:
-        """What it says of something that should raise the metric."""
+        """The verdict on something that should raise the metric."""
         if not self.clear:
             return "not shown"
         return "helps" if self.difference > 0 else "hurts"

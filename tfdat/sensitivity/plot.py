@@ -68,12 +68,12 @@ def draw_metric(
 def description(found: Sensitivity, metric: str, most: int = MOST) -> str:
     """What `draw_metric` shows, for those who do not see it."""
     name = metric_label(metric)
-    said = [
+    described = [
         f"{plain(one.name)} {effect.difference:+.4f}"
         for one in shown(found, most)
         if (effect := one.effects(found.variant).get(metric))
     ]
-    return f"Change of {name} with its 95 % interval under one alternative at a time: {', '.join(said) or 'none'}."
+    return f"Change of {name} with its 95 % interval under one alternative at a time: {', '.join(described) or 'none'}."
 
 
 def title(found: Sensitivity, rows: Sequence[Measured]) -> str:

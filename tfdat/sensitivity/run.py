@@ -1,4 +1,4 @@
-"""Runs the alternatives of `tfdat.sensitivity.alternatives` and gathers what came of them."""
+"""Runs the alternatives of `tfdat.sensitivity.alternatives` and gathers their results."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ def ranked_items(results: Results) -> str:
 def uninformative(results: Results, variant: Variant) -> dict[str, str]:
     """The metrics on which all models get the same value whatever they do, with the reason.
 
-    A run with `evaluation.mask_seen` ranks fewer candidates than its catalogue has; there, what chance gets tells.
+    A run with `evaluation.mask_seen` ranks fewer candidates than its catalogue has; there, the score of chance
+    shows how many.
     """
     reasons = {key: _reason(metric, results, variant) for key, metric in METRICS.items()}
     return {key: reason for key, reason in reasons.items() if reason}

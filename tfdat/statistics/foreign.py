@@ -14,14 +14,14 @@ from tfdat.evaluation.metrics import METRICS, Metric
 from tfdat.statistics.names import MODEL_LABELS, metric_label, plain
 
 MOST_VALUES = 100_000
-"""Numbers in all lists of a file together; more are refused."""
+"""The limit on numbers in all lists of a file; more are refused."""
 
 _SPREADS = ("std", "stdev", "std_dev", "stddev", "standard_deviation")
 _ROUNDING = 1e-4
 """What the rounding of a four-digit table may hide."""
 
 _DEPTH = 10_000
-"""Ranks over which two metrics are compared to see which values cannot go together."""
+"""Ranks over which two metrics are compared to see which values contradict each other."""
 
 
 def normalized(document: Mapping[str, Any], source: str) -> tuple[dict[str, Any], list[str]]:
@@ -189,7 +189,7 @@ class _Reader:
 
 
 def _contradictions(metrics: Mapping[str, Any]) -> list[str]:
-    """Means that no ranking has together, such as an HR@50 above HR@100: often a scale that was mistaken."""
+    """Means that no single ranking can have, such as an HR@50 above HR@100: often a scale that was mistaken."""
     means = {key: mean for key, value in metrics.items() if (mean := _mean_of(value)) is not None}
     notes = []
     for low, below in means.items():

@@ -79,7 +79,7 @@ YU_DATASET = DatasetRow(
     categories=11,
     note=(
         "More users than the 603,668 of the 5-core that yu2021 says it used: these data cannot be a subset of it. "
-        "How they were derived is not said."
+        "How they were derived is not stated."
     ),
 )
 RAW_DATASET = DatasetRow(

@@ -113,12 +113,12 @@ class Variant(_Record):
 
     @property
     def mean_candidates(self) -> float | None:
-        """Mean number of ranked items a replicate, or None where not stated."""
+        """Mean number of ranked items per replicate, or None where not stated."""
         return _mean(self.candidates)
 
     @property
     def mean_users(self) -> float | None:
-        """Mean number of test users a replicate, or None where not stated."""
+        """Mean number of test users per replicate, or None where not stated."""
         return _mean(self.users)
 
 

@@ -26,7 +26,7 @@ def results_table(results: Results, with_published: bool = True) -> str:
     """The table that a run ends with: models, chance, MostPop and other baselines, the published rows.
 
     Published rows carry numbers of another catalogue where the data are not Amazon Books; they are then set apart and
-    labelled. Collapsed models and models below MostPop are said below the table.
+    labelled. Collapsed models and models below MostPop are reported below the table.
 
     Args:
       results: a run, this package's or another's.
@@ -101,7 +101,7 @@ def _verdict_row(verdict: MetricVerdict, spread: str) -> tuple[str, ...]:
 
 
 def table_notes(results: Results) -> list[str]:
-    """What has to be said below a table of results, one sentence each."""
+    """The notes below a table of results, one sentence each."""
     variation = Variation.of(results.config)
     spread = _SPREADS[results.setting("analysis.spread", "sd")]
     notes = [f"{spread} over {variation.over}.", f"{ranked_items(results)}."]
@@ -206,12 +206,12 @@ def _row(name: str, variant: Variant, spread: str) -> tuple[str, ...]:
 def _published_row(row: PublishedResult, spread: str) -> tuple[str, ...]:
     metrics = (format_metric(row.metrics.get(metric), spread) for metric in METRICS)
     users = "-" if row.users is None else "-".join(f"{count:,}" for count in dict.fromkeys(row.users))
-    candidates = "not said" if row.candidates is None else format_count(row.candidates)
+    candidates = "not stated" if row.candidates is None else format_count(row.candidates)
     return (row.label, *metrics, candidates, users, str(row.replicates or 1))
 
 
 def _aligned(rows: Iterable[Sequence[str] | str], right: int = 3) -> list[str]:
-    """Columns of equal width; the last `right` ones are set flush right. A text stands as it is."""
+    """Columns of equal width; the last `right` ones are set flush right. A text row is kept as it is."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*(row for row in table if not isinstance(row, str)), strict=True)]
     return [row if isinstance(row, str) else _joined(row, widths, right) for row in table]

@@ -61,7 +61,7 @@ class Variation:
         return "?" if self.shared is None else f"about {self.shared * 100:.0f} %"
 
     def caveat(self, whose: str = "") -> list[str]:
-        """That tests over replicates which share users say too much; empty where they do not, or it is not known."""
+        """The caveat on tests over replicates that share users; empty where they do not, or it is not known."""
         of = f" of {whose}" if whose else ""
         if self.kind != "draws" or self.shared is None or self.shared <= DEPENDENT:
             return []

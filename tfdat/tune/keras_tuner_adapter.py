@@ -1,4 +1,4 @@
-"""Where KerasTuner has to be bent, and nothing else.
+"""The adapter to KerasTuner: every change of its behaviour, and nothing else.
 
 KerasTuner is written for Keras 3 and would refuse a `tf_keras` model that a `build` function returns. It need not see
 one: a tuner whose `run_trial` trains by itself and returns the metrics is its supported way to tune anything.
@@ -55,7 +55,7 @@ class OracleAdditions:
             return super().populate_space(trial_id)  # type: ignore[misc]
 
     def end_trial(self, trial: Any) -> None:
-        """Records a finished trial and tells the listener."""
+        """Records a finished trial and notifies the listener."""
         super().end_trial(trial)  # type: ignore[misc]
         # KerasTuner saves while the trial still counts as ongoing, and would run it again after an interruption.
         self.save()
@@ -64,7 +64,7 @@ class OracleAdditions:
 
     # KerasTuner writes in place, where a full disk or a kill leaves half a file.
     def save(self) -> None:
-        """Writes the oracle's state, in whole or not at all."""
+        """Writes the oracle's state, completely or not at all."""
         _write(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
 
     def _save_trial(self, trial: Any) -> None:
@@ -123,7 +123,7 @@ class Tuner(base_tuner.BaseTuner):  # type: ignore[misc]
         return dict(outcome.metrics)
 
     def pre_create_trial(self) -> None:
-        """Takes a breath, since a worker with nothing to do asks for work without pause."""
+        """Pauses, since an idle worker asks for work continuously."""
         time.sleep(0.05)
 
 

@@ -76,7 +76,7 @@ class TrialSource:
         return TrialTask(trial.trial_id, dict(trial.hyperparameters.values))
 
     def finished(self, task: TrialTask, result: Outcome) -> None:
-        """Tells the search what came of a trial."""
+        """Reports a trial's outcome to the search."""
         trial = self._oracle.trials[task.trial_id]
         if result.failure:
             leave_out(self._oracle, trial, result.failure)
@@ -86,7 +86,7 @@ class TrialSource:
         self._oracle.end_trial(trial)
 
     def left_out(self, task: TrialTask, reason: str) -> None:
-        """Tells the search of a trial that ended its process as often as it was tried."""
+        """Reports to the search a trial that ended its process at every attempt."""
         leave_out(self._oracle, self._oracle.trials[task.trial_id], reason)
 
 

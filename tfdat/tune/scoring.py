@@ -32,7 +32,7 @@ _OF_THE_VALUES = (DivergedError, NonFiniteScoresError, UserError)
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of a trial: its metrics, or why it failed."""
+    """The outcome of a trial: its metrics, or why it failed."""
 
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     failure: str = ""

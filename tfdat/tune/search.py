@@ -30,7 +30,7 @@ class _Bayesian(OracleAdditions, keras_tuner.oracles.BayesianOptimizationOracle)
 def make_oracle(algorithm: Algorithm, objective: str, trials: int, epochs: int, space: Space, seed: int) -> Any:
     """The oracle that chooses the trials' values.
 
-    A failed trial does not end the search, however many fail in a row: the sweep judges them together at its end.
+    A failed trial does not end the search, however many fail in a row: the sweep judges all of them at its end.
 
     Args:
       algorithm: see `tfdat.tune.space.ALGORITHMS`.

@@ -280,7 +280,7 @@ def trial_config(base: Config, space: Space, values: Mapping[str, Any]) -> Confi
 
 
 def describe(space: Space) -> str:
-    """Two lines a dimension: what is searched, and why."""
+    """Two lines per dimension: what is searched, and why."""
     lines = []
     for dimension in space:
         condition = f"   (with {dimension.only[0]} {' or '.join(dimension.only[1])})" if dimension.only else ""

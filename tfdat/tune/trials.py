@@ -35,7 +35,7 @@ class Trial:
 
     Attributes:
       number: from 0, in the order of their start.
-      status: `sound`; `collapsed`, where a replicate's model cannot tell items apart (its score is 0); `failed`, where
+      status: `sound`; `collapsed`, where a replicate's model cannot distinguish items (its score is 0); `failed`, where
         training diverged or the values contradict each other; `unfinished`, where the sweep ended before it.
       score: mean of the objective over replicates; None unless `sound` or `collapsed`.
       metrics: see `tfdat.tune.scoring.Scorer`.

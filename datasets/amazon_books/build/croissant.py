@@ -52,7 +52,7 @@ def describe(metadata: Mapping[str, Any]) -> mlc.Metadata:
             name=names[key],
             description="2014 metadata are Python literals, one per line."
             if key == "2014"
-            else "One JSON object a line.",
+            else "One JSON object per line.",
             content_url=addresses[key],
             content_size=f"{source['bytes']} B",
             encoding_formats=["text/plain" if key == "2014" else "application/jsonlines"],

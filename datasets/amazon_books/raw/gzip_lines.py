@@ -154,7 +154,7 @@ def _is_text(block: bytes) -> bool:
 
 
 def _why_not_lines(beginning: bytes) -> str | None:
-    """What a text is whose beginning shows that it has no object a line, and the fix; None where nothing is wrong."""
+    """Why a text with this beginning lacks one object per line, and the fix; None where nothing is wrong."""
     text = beginning.removeprefix(_BOM).lstrip()
     if text[:1] == b"<":
         return "a web page (HTML or XML), not the data: the server sent it in their place. Fetch the file again."

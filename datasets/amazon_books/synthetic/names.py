@@ -1,4 +1,4 @@
-"""Names of categories and the made-up vocabulary of titles, authors and texts."""
+"""Names of categories and the invented vocabulary of titles, authors and texts."""
 
 from __future__ import annotations
 

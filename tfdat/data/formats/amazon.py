@@ -1,4 +1,4 @@
-"""What there is of Amazon's reviews: ratings only, reviews, Kaggle's books."""
+"""The forms of Amazon's reviews: ratings only, reviews, Kaggle's books."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _ratings_only(sample: Sample) -> Layout | None:
     """Four columns without a header: the order of the first two differs between the releases.
 
     Raises:
-      UserError: neither column tells.
+      UserError: neither column decides it.
     """
     if sample.named or sample.separator not in (",", "\t") or not rated_rows(sample):
         return None

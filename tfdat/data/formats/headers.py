@@ -1,4 +1,4 @@
-"""Columns by their headers: tfdat's own names, what stands for them, and the formats that a header tells."""
+"""Columns by their headers: tfdat's own names, what stands for them, and the formats that a header identifies."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def by_header(
     marks: Sequence[str] = (),
     unrated: bool = False,
 ) -> Format:
-    """A format that its header tells.
+    """A format that its header identifies.
 
     Args:
       name, looks_like: see `Format`.

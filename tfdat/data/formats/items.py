@@ -1,4 +1,4 @@
-"""What a file beside the interactions knows of the items: category, price, title."""
+"""What a separate file states about the items: category, price, title."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS = 200
 
 
 def read_items(path: Path, options: ReadOptions, join: str) -> tuple[pl.DataFrame, list[str]]:
-    """One row an item: `join` (`item_id` or `title`), and of `category`, `price`, `title` what the file has.
+    """One row per item: `join` (`item_id` or `title`), and of `category`, `price`, `title` what the file has.
 
     Raises:
       FileNotFoundError: no such file.
@@ -62,7 +62,7 @@ def read_items(path: Path, options: ReadOptions, join: str) -> tuple[pl.DataFram
 def _with_header(path: Path, options: ReadOptions, join: str) -> Table:
     lines = [line for line in first_lines(path, None) if line.strip()]
     if not lines:
-        raise UserError(f"{shown(path)} is empty; a file of items is wanted.")
+        raise UserError(f"{shown(path)} is empty; a file of items is expected.")
     for separator in (",", "\t", ";", "|"):
         fields = tuple(fields_of(lines[0], separator))
         columns = {name: at[0] for name, wanted in _HEADERS.items() if (at := find(untyped(fields), wanted))}
@@ -105,7 +105,7 @@ def _u_item(path: Path, options: ReadOptions) -> Table:
 
 
 def join_items(frame: pl.DataFrame, items: pl.DataFrame, join: str, name: str, first: bool) -> tuple[pl.DataFrame, str]:
-    """`frame` with what is known of its items, and a note on how many there are.
+    """`frame` with the items' columns joined, and a note on how many items are known.
 
     Args:
       frame: the interactions.

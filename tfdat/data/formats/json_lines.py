@@ -64,7 +64,7 @@ def _frame(batch: dict[str, list[str | None]]) -> pl.DataFrame:
 
 
 def _records(path: Path, options: ReadOptions) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Line number and object, None for a line that is no object. Blank lines are none."""
+    """Line number and object, None for a line that is no object. Blank lines are skipped."""
     number = 0
     for block in lines_of(path, options.encoding, options.limit):
         for line in block.split("\n") if not block.endswith("\n") else block[:-1].split("\n"):
@@ -92,7 +92,7 @@ def _no_json_lines(path: Path, line: int) -> str:
     start = next(lines_of(path, None, 1 << 62), "")[:4096].lstrip()
     name = shown(path)
     if start.startswith("["):
-        return f"{name} is one JSON array; one object a line is wanted: jq -c '.[]' {name!r} > lines.jsonl"
+        return f"{name} is one JSON array; one object per line is expected: jq -c '.[]' {name!r} > lines.jsonl"
     if start.startswith("{'"):
         return f"{name} holds Python literals, as Amazon's metadata of 2014 do, not JSON lines; it cannot be read."
-    return f"{name}, line {line}: no JSON object; one object a line is wanted: jq -c . {name!r} > lines.jsonl"
+    return f"{name}, line {line}: no JSON object; one object per line is expected: jq -c . {name!r} > lines.jsonl"

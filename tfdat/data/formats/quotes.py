@@ -15,7 +15,7 @@ _LONGEST = 1 << 26
 
 @dataclasses.dataclass
 class Quoted:
-    """What became of the lines with quotes.
+    """The outcome for the lines with quotes.
 
     Attributes:
       rows: index of the (first) line, and its fields.
@@ -62,7 +62,7 @@ def quoted_rows(
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """The fields of one line, quoted where that is what its quotes do."""
+    """The fields of one line, unquoted where its quotes enclose them."""
     if '"' in line and len(separator) == 1:
         with _long_fields():
             fields, _ = _strict(line, separator)
@@ -135,7 +135,7 @@ def _strict(text: str, separator: str, escape: str | None = None) -> tuple[list[
 def _closing(
     lines: Sequence[str], index: int, is_row: Callable[[str], bool], tolerated: int
 ) -> tuple[int | None, bool]:
-    """The line that closes the quote of line `index`, or None and whether it may come behind the last line."""
+    """The line that closes the quote of line `index`, or None and whether it may come after the last line."""
     rows = 0
     for end in range(index + 1, min(index + _LOOK_AHEAD, len(lines))):
         rows += is_row(lines[end])

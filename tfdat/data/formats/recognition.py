@@ -1,4 +1,4 @@
-"""What a file is: its separator, header and format, from its first lines and what the user says."""
+"""What a file is: its separator, header and format, from its first lines and the user's options."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def recognise_text(path: Path, options: ReadOptions, help_text: str) -> Recognis
 
 
 def layout_of(sample: Sample, options: ReadOptions) -> Layout | None:
-    """The layout of `sample`: what is given in `options`, before what its format says.
+    """The layout of `sample`: `options` take precedence over its format.
 
     Raises:
       UserError: a format sees two readings, and the user does not say which.
@@ -108,7 +108,7 @@ def _given(sample: Sample, columns: Mapping[str, str]) -> dict[str, int] | None:
 
 
 def _beginning(path: Path, options: ReadOptions) -> tuple[list[str], int, list[str]]:
-    """The first lines from the header on, how many stand before it, and notes on these."""
+    """The first lines from the header on, the number of lines before it, and notes on these."""
     lines = first_lines(path, options.encoding)
     skip, notes = 0, list[str]()
     while skip < len(lines) and (not lines[skip].strip() or _is_remark(lines[skip])):

@@ -47,7 +47,7 @@ def lines_of(path: Path, encoding: str | None, limit: int, errors: str = "strict
 
 
 def first_lines(path: Path, encoding: str | None) -> list[str]:
-    """The first whole lines of a file, for a look: what is not UTF-8 is replaced."""
+    """The first whole lines of a file, as a preview: what is not UTF-8 is replaced."""
     if encoding is None:
         _check_start(path, begins_with(path, _PEEK))
     pieces = iter([begins_with(path, 4 * _PEEK)])
@@ -57,7 +57,7 @@ def first_lines(path: Path, encoding: str | None) -> list[str]:
 
 
 def kind(path: Path) -> str:
-    """What a message calls the file."""
+    """The file's name in messages."""
     suffix = next((suffix for suffix in reversed(path.suffixes) if suffix.lower() in _KINDS), "")
     return suffix[1:].lower() or "text"
 

@@ -1,4 +1,4 @@
-"""Texts, or a file's own types -> the columns of `Interactions`, and an account of what that costs."""
+"""Texts, or a file's own types -> the columns of `Interactions`, and an account of what was lost."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _without_missing(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         column, counts[name] = values.without_missing(values.plain(frame[name]))
         columns.append(column.alias(name))
     found = [f"{name} {count:,}" for name, count in counts.items() if count]
-    note = f"Values written as missing (NaN, NULL, None, NA and the like) count as missing: {', '.join(found)}."
+    note = f"Values written as missing (NaN, NULL, None, NA and similar) count as missing: {', '.join(found)}."
     return pl.DataFrame(columns), [note] if found else []
 
 
@@ -91,7 +91,7 @@ def _values(frame: pl.DataFrame, category_level: int | None) -> tuple[pl.DataFra
 
 
 def _is_given(column: pl.Series) -> pl.Series:
-    """[n] whether something stands there, readable or not."""
+    """[n] whether the field is filled, readable or not."""
     given = column.is_not_null()
     if column.dtype == pl.String:
         return given & (column.str.len_bytes() > 0).fill_null(False)
@@ -112,7 +112,7 @@ def _reasons(frame: pl.DataFrame, given: pl.DataFrame) -> dict[str, pl.Series]:
 
 
 def _unreadable(given: pl.DataFrame, frame: pl.DataFrame) -> list[str]:
-    """Notes on values that stand there and cannot be read, in columns where that costs no row."""
+    """Notes on values that cannot be read, in columns where that drops no row."""
     read = {"price": ("price", "unknown"), "helpful_up": ("helpful_up", "0"), "helpful_total": ("helpful_total", "0")}
     read["helpful"] = ("helpful_up", "0")
     notes = []

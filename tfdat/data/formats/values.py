@@ -43,7 +43,7 @@ def without_missing(column: pl.Series) -> tuple[pl.Series, int]:
 
 
 def names(column: pl.Series) -> pl.Series:
-    """IDs as texts; a whole number is written without a fraction. Lists and the like become null."""
+    """IDs as texts; a whole number is written without a fraction. Lists and other structures become null."""
     if column.dtype.is_float():
         whole = pl.DataFrame({"value": column}).select(
             pl.when(pl.col("value").is_nan())

@@ -1,4 +1,4 @@
-"""DAT a second time, in plain PyTorch: what the TensorFlow model is held to, number by number.
+"""DAT a second time, in plain PyTorch: the reference for the TensorFlow model, number by number.
 
 Model, losses, optimisers and the training loop are written from the papers and the decisions in `tfdat.config`, and
 share no formula with `tfdat.model`. Shared is what must be the same for a comparison: replicates, batches, initial

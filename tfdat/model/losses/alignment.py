@@ -17,7 +17,7 @@ def first_occurrences(codes: tf.Tensor) -> tf.Tensor:
 
 
 def covariances(vectors: tf.Tensor, member: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
-    """The covariances of all categories at once: rows sorted into a block a category, then one batched product.
+    """The covariances of all categories at once: rows sorted into one block per category, then one batched product.
 
     Args:
       vectors: [batch, dim].
