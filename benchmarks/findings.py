@@ -152,7 +152,7 @@ def section(options: argparse.Namespace, data: str) -> str:
 
 
 def all_collapsed(run: results.Run) -> bool:
-    """Whether there is no model whose effect one could speak of."""
+    """Whether no model can show an effect."""
     return all(variant.collapsed == variant.count for variant in run.results.variants.values())
 
 

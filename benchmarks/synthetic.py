@@ -1,4 +1,4 @@
-"""How well the synthetic twin meets what it is tuned to, and how fast it is written.
+"""How closely the synthetic twin meets its targets, and how fast it is written.
 
     python benchmarks/synthetic.py                 # the statistics of scale 1, in memory: minutes and 2 GiB
     python benchmarks/synthetic.py --write DIR     # writes the full-size files as well: 8 GB

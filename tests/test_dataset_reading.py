@@ -110,7 +110,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     empty.touch()
     with pytest.raises(ValueError, match=r"empty.gz is empty. Fetch the file again"):
         lines_of(empty)
-    with pytest.raises(ValueError, match="is a directory; a file is wanted"):
+    with pytest.raises(ValueError, match="is a directory; a file is expected"):
         lines_of(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"absent.gz does not exist"):
         lines_of(tmp_path / "absent.gz")

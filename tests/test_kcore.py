@@ -50,5 +50,5 @@ def test_orders_differ():
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ValueError, match="one entry an interaction"):
+    with pytest.raises(ValueError, match="one entry per interaction"):
         k_core(np.array([0]), np.array([0, 1]), 1, 1)

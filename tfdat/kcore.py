@@ -38,7 +38,7 @@ def k_core(
     users, items = np.asarray(users), np.asarray(items)
     if users.shape != items.shape:
         raise ValueError(
-            f"`users` and `items` should have one entry an interaction. Received: {users.shape}, {items.shape}."
+            f"`users` and `items` should have one entry per interaction. Received: {users.shape}, {items.shape}."
         )
     keep = np.ones(len(users), dtype=bool)
     passes = [(items, min_item), (users, min_user)]

@@ -159,7 +159,7 @@ def wanted_strategy(name: str, strategy: Strategy) -> Strategy:
 
     Raises:
       MissingPackageError: the framework is not installed.
-      UserError: several devices are wanted of a framework that trains on one.
+      UserError: several devices were requested of a framework that trains on one.
     """
     chosen = framework(name)
     chosen.require()

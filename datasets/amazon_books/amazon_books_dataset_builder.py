@@ -1,4 +1,4 @@
-"""The TFDS face: features, configs, the one split. The work is done in `pipeline`."""
+"""The TFDS builder: features, configs, the one split. The work is done in `pipeline`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AmazonBooksConfig(tfds.core.BuilderConfig, Choices):  # type: ignore[misc]
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is untyped
-    """One example a user; `interactions` holds one entry a review, in order of time.
+    """One example per user; `interactions` holds one entry per review, in order of time.
 
     A config of your own takes any field of `Choices`:
     `tfds build datasets/amazon_books --config '{"name": "by_items", "top_by": "items"}' --manual_dir DIR`.
@@ -82,7 +82,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
         download_config: tfds.download.DownloadConfig | None = None,
         **options: Any,
     ) -> None:
-        """As TFDS documents it; besides, a dataset that was made from other sources or choices is not reused.
+        """As TFDS documents it; in addition, a dataset made from other sources or choices is not reused.
 
         Raises:
           UserError: a stale or half-copied dataset is in the way, or the raw files are not what they should be.
@@ -104,13 +104,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
             self._take_over(download_config.manual_dir)
 
     def _take_over(self, manual_dir: Any) -> None:
-        """Another process built the same dataset meanwhile and was faster: its result is taken if it is the same."""
+        """Handles another process that built the same dataset first: its result is used if it is equal."""
         self.info.read_from_directory(self.data_dir)
         self._check_reusable(manual_dir)
         print(f"{self.data_dir} was built by another process meanwhile; that one is used.")
 
     def is_prepared(self) -> bool:
-        """Whether the dataset is here and whole; TFDS looks with a pattern, which `[` in a folder's name misleads."""
+        """Whether the dataset is complete; TFDS looks with a pattern, which `[` in a folder's name misleads."""
         folder = Path(self.data_dir)
         return all((folder / name).is_file() for name in ("dataset_info.json", "features.json"))
 
@@ -151,13 +151,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS is
 
 
 def _why_full(error: Exception) -> str | None:
-    """The system's words if the disk is what failed: TFDS and TensorFlow wrap the error and drop its number."""
+    """The system's message if the disk failed: TFDS and TensorFlow wrap the error and drop its number."""
     reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
     return next((reason for reason in reasons if reason in str(error)), None)
 
 
 def _in_the_way(error: Exception) -> bool:
-    """Whether the finished dataset could not be put in its place because one is there already."""
+    """Whether the finished dataset could not be moved into place because one exists already."""
     return isinstance(error, FileExistsError) or (isinstance(error, OSError) and error.errno == errno.ENOTEMPTY)
 
 

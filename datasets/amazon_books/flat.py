@@ -1,4 +1,4 @@
-"""The dataset as one example an interaction."""
+"""The dataset as one example per interaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def flat(users: tf.data.Dataset) -> tf.data.Dataset:
-    """One example an interaction from one example a user: the fields of `interactions` and `user_id`, all scalars.
+    """One example per interaction from one example per user: the fields of `interactions` and `user_id`, all scalars.
 
     Example:
       >>> users = tfds.load("amazon_books/synthetic", split="train")

@@ -23,7 +23,7 @@ KNOWN_SHA256 = {
 
 
 def urls(choices: Choices) -> dict[str, tuple[str, ...]]:
-    """The addresses of every raw file that `choices` need, by key; the first is the one to name to people."""
+    """The addresses of every raw file that `choices` need, by key; the first is the one that messages name."""
     stem = choices.file_stem
     folders_2014 = (STANFORD, f"{LAB}/amazon/categoryFiles")
     addresses = {REVIEWS: tuple(f"{folder}/reviews_{stem}_5.json.gz" for folder in folders_2014)}
@@ -71,7 +71,7 @@ def missing_message(key: str, folder: Path | None, choices: Choices, why: str = 
 
 
 def is_marked_synthetic(files: Mapping[str, Path]) -> bool:
-    """Whether the marker lies beside any of the files or in the folder above it."""
+    """Whether the marker is beside any of the files or in the folder above it."""
     folders = {folder for path in files.values() for folder in (path.parent, path.parent.parent)}
     return any((folder / MARKER).exists() for folder in folders)
 

@@ -80,7 +80,7 @@ def read_with_account(path: Path, options: ReadOptions | None = None) -> tuple[I
     lost = [f"{rows:,} rows dropped: {reason}{first.get(reason, '')}." for reason, rows in dropped.items()]
     notes = [*_read_as(sample, layout), *lost, *value_notes, *table.notes, *layout.notes, *_not_used(sample, layout)]
     if not len(frame):
-        raise UserError(f"{shown(path)} holds no usable row. {' '.join(lost + value_notes)} Wanted: {FORMAT_HELP}")
+        raise UserError(f"{shown(path)} holds no usable row. {' '.join(lost + value_notes)} Expected: {FORMAT_HELP}")
     items = options.items or layout.items
     if items is not None:
         items = items.expanduser()

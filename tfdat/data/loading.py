@@ -76,7 +76,7 @@ def load(
     if is_file_name(spec) or path.is_file():
         return read_interactions(path, options)
     if options is not None and options != ReadOptions():
-        raise UserError(f"--columns, --no-header and the like are for files. Received: --data {spec}.")
+        raise UserError(f"--columns, --no-header and similar options are for files. Received: --data {spec}.")
     root = _home(Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
     if is_ratings_set(spec):
         return read_ratings_set(spec, root)

@@ -48,7 +48,7 @@ def pair_scores(
         part = slice(start, start + _PAIRS_AT_ONCE)
         products = user_vectors[rows[part]].astype(np.float64) * item_vectors[items[part]]  # [n, d]
         total = products[:, 0].copy()
-        # One addition a dimension fixes the order, which `sum` and `einsum` do not promise.
+        # One addition per dimension fixes the order, which `sum` and `einsum` do not promise.
         for dimension in range(1, products.shape[1]):
             total += products[:, dimension]
         scores[part] = total
@@ -94,7 +94,7 @@ def count_vectors(
         counter.count()
         above[part], equal[part] = counter.above, counter.equal
 
-    # Threads of BLAS would fight with ours over the cores, and leave comparing and counting to one.
+    # BLAS threads would compete with ours for the cores, and leave comparing and counting to one thread.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
         list(executor.map(work, parts))
     return above, equal

@@ -211,7 +211,7 @@ def _check_candidates(
         raise ValueError(f"There should be candidates to rank. Received: {num_items}.")
     if len(targets) != num_rows or len(seen_indptr) != num_rows + 1:
         raise ValueError(
-            f"{num_rows} rows want as many targets and one more `seen_indptr`. Received: {len(targets)} and "
+            f"{num_rows} rows need as many targets and one more `seen_indptr`. Received: {len(targets)} and "
             f"{len(seen_indptr)}."
         )
     for name, items in (("target", targets), ("seen item", seen_items)):

@@ -22,7 +22,7 @@ _THREADS = (
     "POLARS_MAX_THREADS",
 )
 
-# Tables of a few megabytes come and go at every step; glibc would return them to the kernel and be asked again: some
+# Tables of a few megabytes come and go at every step; glibc would return them to the kernel and ask again: some
 # 700 page faults and a fifth of a step's time. All threads share one arena, since of others glibc returns whole heaps.
 _KEEP_MEMORY = {
     "MALLOC_ARENA_MAX": "1",

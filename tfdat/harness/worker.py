@@ -38,7 +38,7 @@ def writing_below(root: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # NumPy closes the archive on the way out, whose own error hides the one of the disk.
+        # NumPy closes the archive on exit, whose own error hides the disk's.
         for cause in causes(error):
             if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
                 raise UnwritableError(f"{cause.filename or root}: {cause.strerror}") from error

@@ -265,7 +265,7 @@ def _of_all_replicas(encoded: EncodedBatch) -> EncodedBatch:
     def gathered(rows: tf.Tensor | None) -> tf.Tensor | None:
         if rows is None:
             return None
-        # With one replica a process TensorFlow asks the tensor for its device, which a graph does not fill in itself.
+        # With one replica per process TensorFlow asks the tensor for its device, which a graph does not fill in itself.
         with tf.device(rows.device or context.strategy.extended.worker_devices[0]):
             placed = tf.identity(rows)
         return tf.ensure_shape(context.all_gather(placed, axis=0), [None, *rows.shape[1:]])

@@ -106,7 +106,7 @@ class History:
         """Adds what step number `step`, from 1, of size `size` did to all rows; opens an entry for rows as of now."""
         now = tf.cast(step, tf.float64)
         start = tf.maximum(now - self._back, 1.0)[:, None]  # [H, 1], the steps l
-        # In units of l, so that differences stay exact for late steps; Lagrange polynomials do not mind.
+        # In units of l, so that differences stay exact for late steps; Lagrange polynomials are unaffected.
         at = tf.math.log1p((now - start) / start)[:, :, None]  # [H, 1, 1]
         nodes = tf.math.log1p(self._absences / start)  # [H, G]
         others = tf.gather(nodes, self._others, axis=1)  # [H, G, G - 1]

@@ -29,7 +29,7 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
         name: str = "Adam",
         **kwargs: Any,
     ) -> None:
-        # Keras's default of 0 is not None, and costs a pass over every variable to subtract nothing.
+        # Keras's default of 0 is not None, and costs a pass over every variable for no effect.
         kwargs.setdefault("weight_decay", None)
         super().__init__(name=name, **kwargs)
         self._learning_rate = self._build_learning_rate(learning_rate)
@@ -46,7 +46,7 @@ class _AdamBase(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, tf.Variable]], *args: Any, **kwargs: Any) -> Any:
         """One step of all variables."""
-        # Computed once here, not once a variable: some ten scalar operations each, 4 % of a step on a CPU.
+        # Computed once here, not once per variable: some ten scalar operations each, 4 % of a step on a CPU.
         self._step = self._no_dependency(self._size_and_epsilon())
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 

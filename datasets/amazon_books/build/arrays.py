@@ -64,7 +64,7 @@ def write(arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, NDArray[Any]]:
-    """What `write` wrote, in memory.
+    """The arrays that `write` wrote, in memory.
 
     Raises:
       FileNotFoundError: the dataset was prepared by a version that wrote no arrays.

@@ -1,4 +1,4 @@
-"""Downloads that go on where they stopped: the files have gigabytes, and `DownloadManager` starts over each time."""
+"""Downloads that go on where they stopped: files are gigabytes large, and `DownloadManager` starts over each time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
 
 def fetch(url: str, target: Path, pause: float = 1.0) -> None:
-    """Downloads `url` to `target`, which appears only when it is whole.
+    """Downloads `url` to `target`, which appears only when it is complete.
 
     What arrived before a break is kept in `<target>.part` and continued, in this call or in a later one, unless the
     server says that the file has changed since.
@@ -105,7 +105,7 @@ def _discard(part: Path) -> None:
 
 
 def _tag(headers: Message) -> str:
-    """What names this version of the file to the server; a weak ETag cannot be resumed from."""
+    """The validator of this version of the file for the server; a weak ETag cannot be resumed from."""
     tag = headers.get("ETag") or ""
     return tag if tag.startswith('"') else headers.get("Last-Modified") or ""
 

@@ -1,4 +1,4 @@
-"""Raw files -> the interactions of a config, with everything that is worth knowing about how they came about."""
+"""Raw files -> the interactions of a config, with a record of every step."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def prepare_synthetic(choices: Choices) -> Prepared:
 
 
 def users(prepared: Prepared) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """Yields `(user_id, interactions)`: one array a field, one entry an interaction, in order of time."""
+    """Yields `(user_id, interactions)`: one array per field, one entry per interaction, in order of time."""
     reviews, attributes, rows = prepared.reviews, prepared.attributes, prepared.rows
     categories = np.array([*(name.encode() for name in attributes.category_names), b""], dtype=object)
     items = reviews.item[rows]
@@ -97,7 +97,7 @@ def users(prepared: Prepared) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
 
 
 def content_sha256(prepared: Prepared) -> str:
-    """sha256 (hex) of the interactions themselves: equal data, equal sum, whatever they were made from."""
+    """sha256 (hex) of the interactions themselves: equal data have equal sums, whatever they were made from."""
     digest = hashlib.sha256()
     reviews, attributes, rows = prepared.reviews, prepared.attributes, prepared.rows
     users_kept, items_kept = np.unique(reviews.user[rows]), np.unique(reviews.item[rows])

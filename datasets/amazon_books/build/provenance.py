@@ -46,7 +46,7 @@ def generator_sha256() -> str:
 
 
 def why_stale(metadata: Mapping[str, Any], choices: Choices | None, manual_dir: Path | None) -> str | None:
-    """Why a prepared dataset is not what a build would give now; None when nothing says so.
+    """Why a prepared dataset is not what a build would give now; None when no difference is known.
 
     Args:
       metadata: of the prepared dataset.

@@ -1,4 +1,4 @@
-"""What a build prints: where lines, categories and prices went, and Table 1 of cornelisse2024 beside the result."""
+"""What a build prints: an account of lines, categories and prices, and Table 1 of cornelisse2024 beside the result."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Review(NamedTuple):
 
 
 class Item(NamedTuple):
-    """What one metadata line says of an item.
+    """What one metadata line states about an item.
 
     Attributes:
       asin: item's ID.
@@ -190,7 +190,7 @@ def _category(paths: object, root: str) -> str | None:
 
 
 def clean_category(text: str) -> str | None:
-    """Unescapes HTML to a fixpoint, strips tags and spaces; None for what is no category but a sentence or nothing."""
+    """Unescapes HTML to a fixpoint, strips tags and spaces; None for a sentence or an empty text."""
     return None if len(text) > _MAX_RAW_CATEGORY else _cleaned(text)
 
 

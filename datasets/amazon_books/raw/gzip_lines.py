@@ -1,4 +1,4 @@
-"""Whole lines of a file, gzipped or not, quickly, and with an answer to every way in which it can be broken."""
+"""Whole lines of a file, gzipped or not, quickly, and with an error for every kind of damage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OTHER_KINDS = {
     b"BZh": "bzip2 data; unpack it",
     b"\xfd7zXZ": "xz data; unpack it",
     b"\x28\xb5\x2f\xfd": "zstd data; unpack it",
-    b"PAR1": "a Parquet file; the raw file of the release is wanted",
+    b"PAR1": "a Parquet file; the raw file of the release is expected",
     b"version https://git-lfs": "a Git LFS pointer; fetch the file that it stands for",
 }
 """What a file begins with that is neither gzip nor text, and what to do."""
@@ -93,7 +93,7 @@ class GzipLines:
                 yield b"".join(tail)
 
     def _text(self) -> Iterator[bytes]:
-        """What the file holds, uncompressed, once its beginning has been found to be what is wanted."""
+        """What the file holds, uncompressed, once its beginning has been checked."""
         pieces = self._inflated()
         beginning = next(pieces, b"")
         if reason := _why_not_lines(beginning):
@@ -149,7 +149,7 @@ class GzipLines:
 
 
 def _is_text(block: bytes) -> bool:
-    """Whether a file begins as text with braces, brackets or tags does: it is read, or refused, by what it says."""
+    """Whether a file begins as text with braces, brackets or tags does: it is read, or refused, by its content."""
     return block.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[", b"<")
 
 
@@ -184,7 +184,7 @@ def _drained(decompressor: Any, block: bytes) -> Iterator[bytes]:
 
 def _opened(path: Path) -> BinaryIO:
     if path.is_dir():
-        raise UserError(f"{path} is a directory; a file is wanted.")
+        raise UserError(f"{path} is a directory; a file is expected.")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist.")
     if path.stat().st_size == 0:

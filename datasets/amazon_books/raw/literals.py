@@ -1,4 +1,4 @@
-"""Python literals from a stranger: dicts, lists, strings and numbers, and nothing that could run, recurse or hang.
+"""Untrusted Python literals: dicts, lists, strings and numbers, and nothing that could run, recurse or hang.
 
 `ast.literal_eval` executes nothing, but it parses before it refuses, and a chain of operators, calls or brackets makes
 the parser recurse until the interpreter dies. So the shape of the text is checked first: strings, plain numbers and the

@@ -34,7 +34,7 @@ _fields = operator.itemgetter("reviewerID", "asin", "overall", "unixReviewTime",
 
 
 class ReviewPart:
-    """The rows of the blocks fed so far, users and items coded in the order in which this part met them.
+    """The rows of the blocks fed so far, users and items coded in their order of appearance in this part.
 
     Attributes:
       rows: one int32 array [lines kept, 6] a block; columns as in `FIELDS`.

@@ -31,7 +31,7 @@ _ANY_ASIN = re.compile(rb"""asin['"]\s*:\s*u?['"]([^'"]*)""")
 
 @dataclasses.dataclass
 class LineCounts:
-    """What became of the lines of one file.
+    """The account of the lines of one file.
 
     Attributes:
       read: whole lines seen.
@@ -83,7 +83,7 @@ class Reviews:
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """What one release's metadata say of the reviewed items.
+    """What one release's metadata state about the reviewed items.
 
     Attributes:
       category: [I] the name, or None where missing.
@@ -183,7 +183,7 @@ def check_rejected(path: Path, counts: LineCounts, max_rejected: float) -> None:
         reasons = ", ".join(f"{reason}: {lines:,}" for reason, lines in counts.rejected.items())
         fix = "Fetch the file again, or raise max_rejected."
         if any(OTHER_RELEASE.format(release) in counts.rejected for release in ("2018", "2023")):
-            fix = "The 2014 release's own 5-core reviews are wanted here: reviews_*_5.json.gz."
+            fix = "The 2014 release's own 5-core reviews are expected here: reviews_*_5.json.gz."
         raise UserError(
             f"{path}: {counts.share_rejected:.1%} of {counts.read - counts.skipped:,} lines are rejected ({reasons}), "
             f"more than max_rejected={max_rejected:g}. {fix}"
@@ -202,7 +202,7 @@ def _accounted(lines: GzipLines, rejected: collections.Counter[str], kept: int, 
 
 
 def _workers(path: Path) -> int:
-    """Processes beside this one; a small file is read before they would have started."""
+    """Processes besides this one; a small file is read before they would have started."""
     large = path.is_file() and path.stat().st_size > _PARALLEL_FROM
     return min(os.cpu_count() or 1, _MAX_WORKERS) if large else 0
 
@@ -222,7 +222,7 @@ def _recoded(parts: list[ReviewPart]) -> tuple[NDArray[np.bytes_], NDArray[np.by
 
 
 def _columns(parts: list[ReviewPart]) -> list[NDArray[np.int32]]:
-    """Joins the blocks in the order of the file, column by column: no second copy of the whole is ever held."""
+    """Joins the blocks in the order of the file, column by column: no second copy of the whole is held."""
     blocks = [
         rows for turn in itertools.zip_longest(*(part.rows for part in parts)) for rows in turn if rows is not None
     ]
@@ -245,7 +245,7 @@ def _items(records: dict[int, Item], size: int, duplicates: int, counts: LineCou
 
 
 def _progress(lines: GzipLines) -> Iterator[bytes]:
-    """The blocks of `lines`, with a bar of the compressed bytes when a person is watching and it takes a while."""
+    """The blocks of `lines`, with a progress bar over the compressed bytes on a terminal, if it takes a while."""
     size = lines.path.stat().st_size if lines.path.exists() else 0
     with tqdm(total=size, desc=lines.path.name, unit="B", unit_scale=True, disable=None, delay=2) as bar:
         for block in lines:

@@ -36,7 +36,7 @@ def write(
     review_text: bool = True,
     progress: Progress = lambda lines: None,
 ) -> None:
-    """Writes the four raw files and, before them, the marker file that says that they are synthetic.
+    """Writes the four raw files and, before them, the marker file that labels them as synthetic.
 
     The same arguments give the same bytes. Files appear under their names only when they are whole.
 

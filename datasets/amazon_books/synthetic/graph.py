@@ -26,7 +26,7 @@ TYPICAL_REVIEWS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Items in their order on the line, with the ends of what they belong to.
+    """Items in their order on the line, with the ends of their categories, sub-genres and authors.
 
     Attributes:
       degree: [items] reviews of each item.

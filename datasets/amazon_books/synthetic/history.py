@@ -1,4 +1,4 @@
-"""When reviews were written, how many stars they give and what others thought of them."""
+"""When reviews were written, how many stars they give and how helpful others found them."""
 
 from __future__ import annotations
 
