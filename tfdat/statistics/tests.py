@@ -255,7 +255,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _paired_differences(left: ArrayLike, right: ArrayLike) -> tuple[NDArray[np.float64], float]:
     a, b = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or a.size < 2:
-        raise ValueError(f"Paired tests want two or more pairs. Received: shapes {a.shape} and {b.shape}.")
+        raise ValueError(f"Paired tests need two or more pairs. Received: shapes {a.shape} and {b.shape}.")
     return a - b, _spread(a - b, float(np.abs([a, b]).max()))
 
 
