@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tfdat.claims import __main__ as command
-from tfdat.claims import decide as deciding
-from tfdat.claims.decide import TESTS, Finding, combined, decide
-from tfdat.claims.evidence import Evidence, load_evidence
+from tfdat import claims as command
 from tfdat.errors import UserError
+from tfdat.findings import claims_verdicts as deciding
+from tfdat.findings.claims_verdicts import TESTS, Finding, combined, decide
+from tfdat.findings.evidence import Evidence, load_evidence
 from tfdat.harness.directory import RunDirectory
 from tfdat.statistics.claims_plan import load_plan, plan_sha256
 from tfdat.statistics.results_file import parse

@@ -15,15 +15,15 @@ from tfdat.cli import run_command
 from tfdat.config import Config
 from tfdat.config.overrides import with_values
 from tfdat.errors import UserError
+from tfdat.findings.learning_curve_file import read
+from tfdat.findings.learning_curve_plot import draw
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.harness.record import ReplicateRecord
 from tfdat.harness.stored_record import RANKS, DamagedRecordError
 from tfdat.learning_curve import __main__ as command
 from tfdat.learning_curve import analysis, study
-from tfdat.learning_curve.document import read
 from tfdat.learning_curve.extrapolation import Interval
 from tfdat.learning_curve.plan import StudyPlan, parse_fractions, parse_repeats, store, stored_panel_users
-from tfdat.learning_curve.plot import draw
 from tfdat.learning_curve.text import csv_text, study_table, verdict_lines
 from tfdat.learning_curve.verdict import cal_effect, judge, level, order, same_sign
 from tfdat.report.__main__ import write_report

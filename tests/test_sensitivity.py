@@ -15,14 +15,14 @@ from tfdat.config.overrides import apply_assignments, decision_fields, differenc
 from tfdat.errors import UserError
 from tfdat.evaluation.metrics import METRICS, headline
 from tfdat.evaluation.ranking import Ranks
+from tfdat.findings.sensitivity_file import Data, Effect, read
+from tfdat.findings.sensitivity_plot import draw
 from tfdat.harness.directory import RunDirectory, RunSettings, describe
 from tfdat.harness.run import Plan, run
 from tfdat.presets import tuned
 from tfdat.sensitivity import __main__ as sensitivity
 from tfdat.sensitivity.alternatives import alternatives
-from tfdat.sensitivity.document import Data, Effect, read
 from tfdat.sensitivity.effects import Evaluated, Head, cal_effects, effect, summarize
-from tfdat.sensitivity.plot import draw
 from tfdat.sensitivity.run import run_alternatives
 from tfdat.sensitivity.tables import cal_sentence, csv_text, table
 from tfdat.statistics.estimate import Estimate

@@ -27,14 +27,15 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError
 from tfdat.evaluation.baselines import BASELINES, chosen_baselines
+from tfdat.findings.learning_curve_file import share
+from tfdat.findings.learning_curve_plot import draw
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import ENGINES, Plan, check_variants
 from tfdat.learning_curve import analysis, study
 from tfdat.learning_curve.fits import FORMS
 from tfdat.learning_curve.plan import StoredPlan, StudyPlan, parse_fractions, parse_repeats, store, stored_panel_users
-from tfdat.learning_curve.plot import draw
-from tfdat.learning_curve.text import csv_text, share, sizes_table, study_table
+from tfdat.learning_curve.text import csv_text, sizes_table, study_table
 from tfdat.presets import resolve
 
 FILE = "learning_curve.json"

@@ -35,13 +35,14 @@ from tfdat import __version__
 from tfdat.config import Config
 from tfdat.evaluation.metrics import chance, headline
 from tfdat.evaluation.ranking import Ranks
+from tfdat.findings.learning_curve_file import PROTOCOLS
 from tfdat.harness.directory import RunSettings
 from tfdat.harness.record import protocol_fields
 from tfdat.learning_curve import verdict as verdicts
 from tfdat.learning_curve.backtest import Check, Coverage, backtest
 from tfdat.learning_curve.extrapolation import Extrapolation, Interval, Values, extrapolate, mean_interval
 from tfdat.learning_curve.plan import StoredPlan, StudyPlan
-from tfdat.learning_curve.study import PROTOCOLS, values_of
+from tfdat.learning_curve.study import values_of
 
 SCHEMA_VERSION = 1
 FULL = 1.0

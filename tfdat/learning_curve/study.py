@@ -25,8 +25,6 @@ from tfdat.harness.run import Plan, run_several
 from tfdat.harness.tasks import Experiment, Task
 from tfdat.learning_curve.plan import StudyPlan
 
-PROTOCOLS = ("own", "panel")
-
 
 @dataclasses.dataclass(frozen=True)
 class Size:

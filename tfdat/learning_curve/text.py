@@ -7,7 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfdat.learning_curve.study import PROTOCOLS, Size
+from tfdat.findings.learning_curve_file import PROTOCOLS, share
+from tfdat.learning_curve.study import Size
 from tfdat.statistics.names import label, metric_label
 
 HEADLINE = "hr@50"
@@ -19,11 +20,6 @@ _PROTOCOL_LINES = {
     "own": "own protocol: the sample's users and items, as the paper measures",
     "panel": "panel protocol: the same users in every sample, their last item on all data, all items as candidates",
 }
-
-
-def share(fraction: float) -> str:
-    """A fraction of the users in percent."""
-    return f"{100 * fraction:.4g} %"
 
 
 def sizes_table(sizes: Sequence[Size], repeats: Sequence[int], epochs: int) -> str:

@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfdat.evaluation.metrics import METRICS
-from tfdat.learning_curve import plot as learning_curve_plot
+from tfdat.findings import learning_curve_plot, sensitivity_plot
+from tfdat.findings.sensitivity_file import Sensitivity
 from tfdat.report import curves
 from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
 from tfdat.report.run_data import StoredReplicate
-from tfdat.sensitivity import plot
-from tfdat.sensitivity.document import Sensitivity
 from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.names import label, metric_label, plain
 from tfdat.statistics.published import published
@@ -241,9 +240,14 @@ def sensitivity(found: Sensitivity) -> list[Panel]:
 
 
 def _sensitivity(found: Sensitivity, metric: str) -> Panel:
-    alt = plot.description(found, metric, ALTERNATIVES)
-    with panel(height=1.0 + plot.ROW_INCHES * max(2, len(plot.shown(found, ALTERNATIVES)))) as (figure, axes):
-        plot.draw_metric(axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK, paper=PAPER)
+    alt = sensitivity_plot.description(found, metric, ALTERNATIVES)
+    with panel(height=1.0 + sensitivity_plot.ROW_INCHES * max(2, len(sensitivity_plot.shown(found, ALTERNATIVES)))) as (
+        figure,
+        axes,
+    ):
+        sensitivity_plot.draw_metric(
+            axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK, paper=PAPER
+        )
         return Panel(svg(figure, f"sensitivity-{metric}", alt), alt)
 
 

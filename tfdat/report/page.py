@@ -12,20 +12,20 @@ import jinja2
 from markupsafe import Markup
 
 from tfdat import __version__
-from tfdat.claims.decide import judge
-from tfdat.claims.evidence import Evidence, first_plan
 from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
 from tfdat.errors import printable
 from tfdat.evaluation.metrics import METRICS
-from tfdat.learning_curve.plot import models_of
-from tfdat.learning_curve.text import share
+from tfdat.findings.claims_verdicts import judge
+from tfdat.findings.evidence import Evidence, first_plan
+from tfdat.findings.learning_curve_file import share
+from tfdat.findings.learning_curve_plot import models_of
+from tfdat.findings.sensitivity_file import cal_sentence
 from tfdat.presets import PRESETS
 from tfdat.report import figures
 from tfdat.report.drawing import style, variable
 from tfdat.report.ledger import ledger
 from tfdat.report.run_data import RunData
-from tfdat.sensitivity.tables import cal_sentence
 from tfdat.statistics import published
 from tfdat.statistics import text as tables
 from tfdat.statistics.claims_plan import load_plan

@@ -10,11 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tfdat.errors import printable
+from tfdat.findings.learning_curve_file import read as read_learning_curve
+from tfdat.findings.sensitivity_file import Sensitivity
+from tfdat.findings.sensitivity_file import read as read_sensitivity
 from tfdat.harness.atomic_files import read_json
 from tfdat.harness.stored_record import read_arrays, read_fields
-from tfdat.learning_curve.document import read as read_learning_curve
-from tfdat.sensitivity.document import Sensitivity
-from tfdat.sensitivity.document import read as read_sensitivity
 from tfdat.statistics.results_file import Results, read
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -25,14 +25,14 @@ from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError, printable
+from tfdat.findings.sensitivity_file import Data
+from tfdat.findings.sensitivity_plot import draw
 from tfdat.harness.atomic_files import replacing, write_json
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import Plan, check_variants
 from tfdat.presets import PRESETS, resolve
 from tfdat.sensitivity.alternatives import Alternative, alternatives
-from tfdat.sensitivity.document import Data
 from tfdat.sensitivity.effects import Evaluated, Head, Values, summarize
-from tfdat.sensitivity.plot import draw
 from tfdat.sensitivity.run import run_alternatives
 from tfdat.sensitivity.tables import csv_text, table
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tfdat.evaluation.metrics import METRICS
-from tfdat.sensitivity.document import Base, ChangedLevel, Data, Effect, Level, Measured, Sensitivity, Status
+from tfdat.findings.sensitivity_file import Base, ChangedLevel, Data, Effect, Level, Measured, Sensitivity, Status
 from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.tests import paired, welch
 
@@ -22,7 +22,7 @@ class Evaluated:
 
     Attributes:
       key, value, base, number: see `tfdat.sensitivity.alternatives.Alternative`.
-      status, reason: see `tfdat.sensitivity.document.Measured`.
+      status, reason: see `tfdat.findings.sensitivity_file.Measured`.
       values: its metrics.
       collapsed: replicates of all variants that collapsed.
       paired_variants: its variants share their draws, so that CAL is tested on pairs.
@@ -43,7 +43,7 @@ class Evaluated:
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """What `sensitivity.json` says before the numbers; see `tfdat.sensitivity.document.Sensitivity`."""
+    """What `sensitivity.json` says before the numbers; see `tfdat.findings.sensitivity_file.Sensitivity`."""
 
     preset: str
     seed: int

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 
 from tfdat.errors import printable
 from tfdat.evaluation.metrics import METRICS
-from tfdat.sensitivity.document import Effect, Sensitivity
+from tfdat.findings.sensitivity_file import Effect, Sensitivity, cal_sentence, verdicts
 from tfdat.statistics.names import metric_label
-
-_NAMED = 5
-"""Alternatives that a sentence names; the table shows the others."""
 
 CLEAR_NOTE = "* the interval leaves out 0; intervals are not corrected for the number of alternatives"
 
@@ -41,29 +37,12 @@ def table(found: Sensitivity) -> str:
     return printable("\n".join(lines))
 
 
-def cal_sentence(found: Sensitivity) -> str:
-    """Whether CAL helps at the base, and under how many of the alternatives the answer is another."""
-    if found.base.cal is None:
-        return "dat and dat-no-cal were not both run"
-    compared = sum(one.cal is not None for one in found.compared)
-    changed = [one.name for one in found.changed_cal]
-    more = [f"{len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
-    under = f"another answer for some metric under {len(changed)} of {compared} alternatives"
-    listed = f": {', '.join([*changed[:_NAMED], *more])}" if changed else ""
-    return f"at the base {verdicts(found.base.cal)}; {under}{listed}"
-
-
 def change(found: Effect | None) -> str:
     """`+0.0120 [+0.0040, +0.0200] *`; empty without numbers."""
     if found is None:
         return ""
     interval = "" if found.ci95 is None else f" [{found.ci95[0]:+.4f}, {found.ci95[1]:+.4f}]"
     return f"{found.difference:+.4f}{interval}{' *' if found.clear else ''}"
-
-
-def verdicts(effects: Mapping[str, Effect]) -> str:
-    """`HR@50 helps, HR@100 not shown, ...`."""
-    return ", ".join(f"{metric_label(metric)} {effects[metric].verdict}" for metric in METRICS if metric in effects)
 
 
 def csv_text(found: Sensitivity) -> str:

@@ -26,7 +26,7 @@ class Claim(_Part):
 
     Attributes:
       id, text, source: its name, what is claimed, and where.
-      test: how; a name in `tfdat.claims.decide.TESTS`.
+      test: how; a name in `tfdat.findings.claims_verdicts.TESTS`.
       left, right: what is compared with what.
       needs: what it takes: any interactions, interactions with categories, the real data set, a learning curve.
       command: makes what it takes.

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from tfdat.learning_curve.study import PROTOCOLS
+from tfdat.findings.learning_curve_file import PROTOCOLS
 from tfdat.statistics.names import label, metric_label
 
 Look = Callable[[str, int], tuple[str, str, Any]]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tfdat.errors import UserError, printable
+from tfdat.findings.learning_curve_file import read as read_learning_curve
 from tfdat.harness.directory import RunDirectory
-from tfdat.learning_curve import document
 from tfdat.statistics.claims_plan import plan_sha256
 from tfdat.statistics.results_file import Results, read
 from tfdat.statistics.text import is_synthetic
@@ -62,7 +62,7 @@ def load_evidence(path: Path) -> Evidence:
     """
     if (path / _CURVE).is_file():
         first = sorted(folder for folder in path.glob("fraction=*") if folder.is_dir())
-        return Evidence(path, curve=document.read(path / _CURVE), plan=first_plan(first[0]) if first else None)
+        return Evidence(path, curve=read_learning_curve(path / _CURVE), plan=first_plan(first[0]) if first else None)
     if path.is_dir() and not (path / "results.json").is_file():
         raise UserError(f"{printable(str(path))} holds neither results.json nor {_CURVE}.")
     return Evidence(path, results=read(path), plan=first_plan(path) if path.is_dir() else None)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from tfdat.claims.evidence import Evidence
 from tfdat.evaluation.metrics import METRICS
+from tfdat.findings.evidence import Evidence
 from tfdat.statistics.claims_plan import Claim, ClaimsPlan
 from tfdat.statistics.comparisons import between_models, margin_share, with_row
 from tfdat.statistics.names import label, plain

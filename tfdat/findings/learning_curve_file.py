@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
 
@@ -11,6 +11,7 @@ from tfdat.errors import UserError, printable
 
 Ends = tuple[FiniteFloat, FiniteFloat]
 Protocol = Literal["own", "panel"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Share = Field(gt=0, le=1)
 
 
@@ -161,3 +162,8 @@ def read(path: Path) -> dict[str, Any]:
         where = ".".join(map(str, first["loc"]))
         message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
         raise UserError(f"{message}. The same `python -m tfdat.learning_curve` rewrites it.") from None
+
+
+def share(fraction: float) -> str:
+    """A fraction of the users in percent."""
+    return f"{100 * fraction:.4g} %"

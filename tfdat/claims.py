@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tfdat import __version__
-from tfdat.claims.decide import Judged, describe, judge
-from tfdat.claims.evidence import load_evidence
 from tfdat.cli import Parser, run_command
 from tfdat.errors import printable
+from tfdat.findings.claims_verdicts import Judged, describe, judge
+from tfdat.findings.evidence import load_evidence
 from tfdat.harness.atomic_files import write_bytes, write_json
 from tfdat.statistics.claims_plan import ClaimsPlan, load_plan, plan_sha256
 
@@ -138,10 +138,5 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
 
 
-def entry() -> int:
-    """The console script."""
-    return run_command(main)
-
-
 if __name__ == "__main__":
-    raise SystemExit(entry())
+    raise SystemExit(run_command(main))

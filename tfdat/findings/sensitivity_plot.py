@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfdat.evaluation.metrics import METRICS
-from tfdat.sensitivity.document import Measured, Sensitivity
+from tfdat.findings.sensitivity_file import Measured, Sensitivity
 from tfdat.statistics.names import metric_label, plain
 
 MOST = 30

@@ -19,6 +19,7 @@ metric of the first variant relative to the base's; those without numbers are la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
 from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics.names import metric_label
+
+_NAMED = 5
+"""Alternatives that a sentence names; the table shows the others."""
 
 Status = Literal["trained", "recomputed", "not_applicable", "failed"]
 Verdict = Literal["helps", "hurts", "not shown"]
@@ -176,6 +181,23 @@ def read(path: Path) -> Sensitivity:
         where = ".".join(map(str, first["loc"]))
         message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
         raise UserError(f"{message}. The same `python -m tfdat.sensitivity` rewrites it.") from None
+
+
+def cal_sentence(found: Sensitivity) -> str:
+    """Whether CAL helps at the base, and under how many of the alternatives the answer is another."""
+    if found.base.cal is None:
+        return "dat and dat-no-cal were not both run"
+    compared = sum(one.cal is not None for one in found.compared)
+    changed = [one.name for one in found.changed_cal]
+    more = [f"{len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
+    under = f"another answer for some metric under {len(changed)} of {compared} alternatives"
+    listed = f": {', '.join([*changed[:_NAMED], *more])}" if changed else ""
+    return f"at the base {verdicts(found.base.cal)}; {under}{listed}"
+
+
+def verdicts(effects: Mapping[str, Effect]) -> str:
+    """`HR@50 helps, HR@100 not shown, ...`."""
+    return ", ".join(f"{metric_label(metric)} {effects[metric].verdict}" for metric in METRICS if metric in effects)
 
 
 def _verdicts(effects: dict[str, Effect]) -> dict[str, Verdict]:

@@ -1,1 +1,0 @@
-"""The claims of both papers, each with a verdict from the runs and studies given."""
