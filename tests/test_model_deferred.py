@@ -19,10 +19,10 @@ from tfdat.model.optimizers import DenseAdam, make_optimizer
 
 ROWS, DIM, BATCH = 40, 3, 6
 
-# Of the largest entry of a tensor. In float32 the fused kernel of `DenseAdam` is itself off by as much after 1,000
-# steps.
+# From Adam in float64, of the largest entry of a tensor. Over 120 drawn patterns of up to 1,000 steps in float32, weights
+# are up to 1.3e-6 off (1e-6 in all but one); the fused kernel of `DenseAdam` itself is up to 1.9e-6 off.
 WEIGHTS = {"float32": 2e-6, "float64": 1e-10}
-MOMENTS = {"float32": 2e-6, "float64": 1e-12}
+MOMENTS = {"float32": 1e-6, "float64": 1e-12}
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -101,9 +101,9 @@ def dense(rows, gradients, table_rows=ROWS):
         yield sum_of_rows
 
 
-def assert_same(got, want, dtype):
+def assert_same(got, want, dtype, weights=None):
     for name, ours, wanted in zip("xmv", got, want, strict=True):
-        bound = (WEIGHTS if name == "x" else MOMENTS)[dtype] * np.abs(wanted).max()
+        bound = ((weights or WEIGHTS[dtype]) if name == "x" else MOMENTS[dtype]) * np.abs(wanted).max()
         assert np.abs(ours - wanted).max() <= bound, name
 
 
@@ -141,7 +141,7 @@ def test_a_thousand_steps_with_a_schedule_and_long_absences(dtype, popularity):
     rates = rates_of(1000, (500, 750, 755), dtype)
     want = wanted(rows, gradients, rates, dtype)
     (ours, *_), (theirs,) = (trained(dtype, *kind)(rows, gradients, rates) for kind in ((2, True), (1, False)))
-    assert_same(ours, want, dtype)
+    assert_same(ours, want, dtype, {"float32": 1e-6, "float64": 1e-10}[dtype])
     # The dense kernel in the same precision is as far off.
     for name, one, other, exact in zip("xmv", ours, theirs, want, strict=True):
         error, dense_error = (np.abs(value - exact).max() / np.abs(exact).max() for value in (one, other))
