@@ -19,8 +19,8 @@ from tfdat.model.optimizers import DenseAdam, make_optimizer
 
 ROWS, DIM, BATCH = 40, 3, 6
 
-# From Adam in float64, of the largest entry of a tensor. Over 120 drawn patterns of up to 1,000 steps in float32, weights
-# are up to 1.3e-6 off (1e-6 in all but one); the fused kernel of `DenseAdam` itself is up to 1.9e-6 off.
+# From Adam in float64, of the largest entry of a tensor. Over 120 drawn patterns of up to 1,000 steps in float32,
+# weights are up to 1.3e-6 off (1e-6 in all but one); the fused kernel of `DenseAdam` itself is up to 1.9e-6 off.
 WEIGHTS = {"float32": 2e-6, "float64": 1e-10}
 MOMENTS = {"float32": 1e-6, "float64": 1e-12}
 

@@ -11,12 +11,13 @@ A framework is a function `train(replicate, config, on_epoch) -> TrainedModel` (
   `training.early_stopping` is `val_hr` (`tfdat.frameworks.monitoring.validation_hit_rate`);
 - lets schedule and early stopping watch the log that `tfdat.frameworks.monitoring.monitored` names;
 - raises `DivergedError` in the epoch in which a log is not finite;
-- calls `on_epoch` with the number of each finished epoch, from 1, and its logs.
+- calls `on_epoch` with the number of each finished epoch, from 1, and its logs; within an epoch it may (`OnEpoch`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -26,8 +27,9 @@ from numpy.typing import NDArray
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 
-OnEpoch = Callable[[int, Mapping[str, float]], None]
-"""Is called with the number of each finished epoch, from 1, and its logs."""
+OnEpoch = Callable[[float, Mapping[str, float]], None]
+"""Is called with the number of each finished epoch, from 1, and its logs; within long epochs now and then with the
+epochs so far, a fraction, and no logs (`WithinEpoch`)."""
 
 Vectors = NDArray[np.float32]
 TrainingState = Mapping[str, NDArray[Any]]
@@ -68,6 +70,22 @@ class TrainedModel:
     def epochs(self) -> int:
         """Epochs trained."""
         return len(self.history["loss"])
+
+
+class WithinEpoch:
+    """Reports how far an epoch is, at most once in `SECONDS` seconds."""
+
+    SECONDS = 2.0
+
+    def __init__(self, report: OnEpoch, epochs: int) -> None:
+        self._report, self._epochs, self._reported = report, epochs, time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        """`share` of the epoch after the first `epochs` is done."""
+        now = time.monotonic()
+        if 0 < share < 1 and now - self._reported >= self.SECONDS:
+            self._report(self._epochs + share, {})
+            self._reported = now
 
 
 Trainer = Callable[[Replicate, Config, OnEpoch | None], TrainedModel]

@@ -14,7 +14,7 @@ from tfdat.backend import keras, tf
 from tfdat.config import Config, TrainingConfig
 from tfdat.data.replicate import Pairs, Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches, steps
-from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainedModel
+from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainedModel, WithinEpoch
 from tfdat.frameworks.monitoring import check_monitored, monitored, validation_hit_rate
 from tfdat.frameworks.resuming import Resume
 from tfdat.model.dat import DAT, build_dat
@@ -36,7 +36,7 @@ def train(
     Args:
       replicate: what to train on.
       config: the decisions, with the variant's applied.
-      on_epoch: is called with the number of each finished epoch, from 1, and its logs.
+      on_epoch: see `tfdat.frameworks.contract.OnEpoch`.
       strategy: a `tf.distribute` strategy, or None for one device.
       checkpoint: where an unfinished training is kept, to go on from; under a strategy it starts again.
 
@@ -75,6 +75,8 @@ def fit(
     source = EpochBatches(replicate, config)
     validation = replicate.validation
     callbacks = _callbacks(replicate, training, on_epoch)
+    if on_epoch is not None and model.steps_per_execution > 1:
+        callbacks.append(_Steps(on_epoch))
     earlier: list[dict[str, float]] = []
     epochs = training.epochs
     if checkpoint is not None:
@@ -198,3 +200,17 @@ class _Checks(keras.callbacks.Callback):  # type: ignore[misc]
             logs["val_hr@100"] = validation_hit_rate(self.model, self._replicate)
         if self._on_epoch is not None:
             self._on_epoch(epoch + 1, logs)
+
+
+class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports how far an epoch is."""
+
+    def __init__(self, on_epoch: OnEpoch) -> None:
+        super().__init__()
+        self._on_epoch = on_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._report = WithinEpoch(self._on_epoch, epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._report((batch + 1) / self.params["steps"])

@@ -28,14 +28,14 @@ class Event:
       kind: `start`, `epoch`, `done`, `retry` (failed, is tried again) or `failed` (left out).
       worker: its number, from 0.
       task: what it was about.
-      epoch, logs: of the finished epoch, for `epoch`.
+      epoch, logs: for `epoch`, see `tfdat.frameworks.contract.OnEpoch`.
       reason: in words, for `retry` and `failed`.
     """
 
     kind: Literal["start", "epoch", "done", "retry", "failed"]
     worker: int
     task: Any
-    epoch: int = 0
+    epoch: float = 0
     logs: Mapping[str, float] = dataclasses.field(default_factory=dict)
     reason: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from tfdat.harness.pool import Event
 Mode = Literal["auto", "live", "plain", "quiet"]
 
 SECONDS_OF_SILENCE = 60.0
-"""In `plain` mode an epoch that ends gets a line when there was none for so long."""
+"""In `plain` mode an epoch gets a line when there was none for so long."""
 
 
 class Progress:
@@ -33,6 +34,7 @@ class Progress:
         self._total, self._done, self._epochs = total, 0, epochs
         self._started = self._last_line = time.monotonic()
         self._running: dict[int, float] = {}
+        self._epoch_began: dict[int, tuple[float, float]] = {}
         self._bars: list[tqdm[Any]] = []
         if self._mode == "live":
             self._bars = [_bar(total, "replicates", 0), *(_bar(epochs, f"worker {i}", i + 1) for i in range(workers))]
@@ -47,24 +49,36 @@ class Progress:
             self._done += 1
         if event.kind == "done":
             self._say(f"{self._done}/{self._total} {event.task} done, {self._left()} left")
+        state = self._state(event)
         if event.kind == "epoch" and time.monotonic() - self._last_line >= SECONDS_OF_SILENCE:
-            losses = _losses(event.logs)
-            self._say(f"{event.task} epoch {event.epoch} of {self._epochs} or fewer: {losses}; {self._left()} left")
+            number = math.ceil(event.epoch)
+            self._say(f"{event.task} epoch {number} of {self._epochs} or fewer: {state}; {self._left()} left")
         if self._bars:
-            self._redraw(event)
+            self._redraw(event, state)
 
     def close(self) -> None:
         """Removes the live lines."""
         for bar in reversed(self._bars):
             bar.close()
 
-    def _redraw(self, event: Event) -> None:
+    def _state(self, event: Event) -> str:
+        """The losses of a finished epoch; how far a running one is, and the time left in it."""
+        now, share = time.monotonic(), event.epoch % 1
+        if event.kind != "epoch" or share == 0:
+            self._epoch_began[event.worker] = (now, 0.0)
+            return _losses(event.logs)
+        began, done = self._epoch_began.setdefault(event.worker, (now, share))
+        if share <= done:
+            return f"{share:.0%}"
+        return f"{share:.0%}, {tqdm.format_interval((now - began) / (share - done) * (1 - share))} left in it"
+
+    def _redraw(self, event: Event, state: str) -> None:
         overall, line = self._bars[0], self._bars[event.worker + 1]
         overall.n = self._done
         overall.set_postfix_str(f"{self._left()} left")
-        line.n = event.epoch
+        line.n = math.floor(event.epoch)
         line.set_description_str(f"worker {event.worker}: {event.task} {event.kind}")
-        line.set_postfix_str(_losses(event.logs))
+        line.set_postfix_str(state)
 
     def _say(self, text: str, always: bool = False) -> None:
         if self._bars:

@@ -120,9 +120,10 @@ def perform(
             shutil.rmtree(events, ignore_errors=True)
             writer = stack.enter_context(EventWriter(events))
 
-        def write_and_report(epoch: int, logs: Mapping[str, float]) -> None:
-            with writing_below(directory.root):
-                writer(epoch, logs)
+        def write_and_report(epoch: float, logs: Mapping[str, float]) -> None:
+            if logs:
+                with writing_below(directory.root):
+                    writer(int(epoch), logs)
             if on_epoch is not None:
                 on_epoch(epoch, logs)
 

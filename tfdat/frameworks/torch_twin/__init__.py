@@ -19,7 +19,7 @@ def train(replicate: Replicate, config: Config, on_epoch: OnEpoch | None = None)
     Args:
       replicate: what to train on.
       config: the decisions, with the variant's applied.
-      on_epoch: is called with the number of each finished epoch, from 1, and its logs.
+      on_epoch: see `tfdat.frameworks.contract.OnEpoch`.
 
     Raises:
       MissingPackageError: PyTorch is not installed.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
 from tfdat.frameworks.batches import Batch, EpochBatches, batches
-from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel
+from tfdat.frameworks.contract import DivergedError, OnEpoch, TrainedModel, WithinEpoch
 from tfdat.frameworks.initial_weights import initial_weights
 from tfdat.frameworks.monitoring import check_monitored, monitored, validation_hit_rate
 from tfdat.frameworks.torch_twin.losses import Losses
@@ -54,7 +54,8 @@ def fit(
     best_weights: dict[str, Any] | None = None
     best_epoch = epoch = 0
     for epoch in range(1, training.epochs + 1):
-        logs = _train_epoch(model, losses, optimizers, batches(source.pairs(epoch - 1), training.batch_size))
+        pairs, within = source.pairs(epoch - 1), WithinEpoch(on_epoch, epoch - 1) if on_epoch is not None else None
+        logs = _train_epoch(model, losses, optimizers, batches(pairs, training.batch_size), len(pairs), within)
         logs |= _validate(model, losses, replicate, config)
         _check_finite(logs, epoch)
         if training.early_stopping == "val_hr":
@@ -79,9 +80,15 @@ def fit(
 
 
 def _train_epoch(
-    model: TwinDAT, losses: Losses, optimizers: list[torch.optim.Optimizer], source: Iterable[Batch]
+    model: TwinDAT,
+    losses: Losses,
+    optimizers: list[torch.optim.Optimizer],
+    source: Iterable[Batch],
+    rows: int,
+    within: WithinEpoch | None,
 ) -> dict[str, float]:
     means = _EpochMeans()
+    done = 0
     for batch in source:
         terms, counts = losses(model, batch)
         model.zero_grad()
@@ -89,6 +96,9 @@ def _train_epoch(
         for optimizer in optimizers:
             optimizer.step()
         means.add(batch, terms, counts)
+        done += len(batch["label"])
+        if within is not None:
+            within(done / rows)
     return means.logs()
 
 
