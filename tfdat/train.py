@@ -40,6 +40,7 @@ from tfdat.harness.directory import RunSettings, describe, environment
 from tfdat.harness.merge import merge
 from tfdat.harness.run import ENGINES, Outcome, Plan, check_variants, run
 from tfdat.harness.tasks import Experiment
+from tfdat.harness.trackers import TRACKERS, check_trackers
 from tfdat.presets import resolve
 from tfdat.statistics import results_file as stored
 from tfdat.statistics.text import results_table
@@ -98,6 +99,13 @@ def make_parser() -> Parser:
         help="write samples and initial weights for other code, and end",
     )
     add_options(how, "--progress")
+    how.add_argument(
+        "--track",
+        type=names,
+        default="",
+        metavar="A,B",
+        help=f"copy every training to {', '.join(TRACKERS)}; TensorBoard events are always written",
+    )
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
     how.add_argument("--environment", action="store_true", help="print versions and machine, for a bug report, and end")
     add_version(how)
@@ -129,6 +137,7 @@ def main(argv: Sequence[str]) -> int:
         devices=arguments.devices,
         engine=arguments.engine,
         progress=arguments.progress,
+        trackers=check_trackers(arguments.track),
         command=command_line("tfdat.train", argv),
     )
     interactions = load_data(arguments)

@@ -31,6 +31,7 @@ from tfdat.harness.process_workers import ProcessWorkers
 from tfdat.harness.progress import Mode, Progress
 from tfdat.harness.results import collect, write_results
 from tfdat.harness.tasks import Experiment, Task, perform
+from tfdat.harness.trackers import TRACKERS, tracked_run, trackers
 from tfdat.harness.worker import Perform, Setup
 
 Engine = Literal["processes", "ray"]
@@ -52,6 +53,7 @@ class Plan:
       strategy, devices: see `tfdat.harness.devices.make_strategy`; `strategy` is not `auto` any more.
       engine: `processes` of this machine, or a `ray` cluster.
       progress: see `Progress`.
+      trackers: names in `tfdat.harness.trackers.TRACKERS`.
       command: what was called, for `environment.json`.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     devices: int | None = None
     engine: Engine = "processes"
     progress: Mode = "auto"
+    trackers: tuple[str, ...] = ()
     command: str = ""
 
     @property
@@ -145,6 +148,8 @@ def run_several(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str,
         if writes:
             for name in {task.run for task in tasks}:
                 runs[name][1].note_environment(plan.command)
+                for tracker in plan.trackers:
+                    TRACKERS[tracker].prepare(runs[name][1].root)
         failed = _perform_all(interactions, runs, plan, tasks)
         return {name: _conclude(name, runs, plan, tasks, failed, writes) for name in runs}
 
@@ -206,7 +211,7 @@ def _perform_all(interactions: Interactions, runs: Runs, plan: Plan, tasks: Sequ
     epochs = max(settings.config.training.epochs for settings, _ in runs.values())
     with temporary_folder() as scratch:
         columns = shared_columns(interactions, scratch)
-        workers = _workers(_Setup(columns, runs, plan.strategy, plan.devices), plan, len(tasks), scratch)
+        workers = _workers(_Setup(columns, runs, plan.strategy, plan.devices, plan.trackers), plan, len(tasks), scratch)
         progress = Progress(len(tasks), min(workers.count, len(tasks)), epochs, plan.progress)
         try:
             return run_tasks(tasks, workers, progress)
@@ -235,6 +240,7 @@ class _Setup:
     runs: Runs
     strategy: Strategy
     devices: int | None
+    trackers: tuple[str, ...]
 
     def __call__(self) -> Perform:
         strategy = make_strategy(self.strategy, self.devices)
@@ -247,7 +253,9 @@ class _Setup:
             return Experiment(interactions, settings.config, settings.seed, settings.framework, strategy)
 
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:
-            perform(experiment(task.run), task, self.runs[task.run][1] if writes else None, on_epoch)
+            settings, directory = self.runs[task.run]
+            following = trackers(self.trackers, tracked_run(directory.root, settings, task.method, task.number))
+            perform(experiment(task.run), task, directory if writes else None, on_epoch, following)
 
         return perform_task
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfdat.config import Config
@@ -23,6 +23,7 @@ from tfdat.harness.atomic_files import write_arrays
 from tfdat.harness.directory import RunDirectory
 from tfdat.harness.record import ReplicateRecord, baseline_record, variant_record
 from tfdat.harness.stored_record import DamagedRecordError, load_arrays
+from tfdat.harness.trackers import Tracker
 from tfdat.harness.worker import writing_below
 
 
@@ -96,7 +97,11 @@ class Experiment:
 
 
 def perform(
-    experiment: Experiment, task: Task, directory: RunDirectory | None, on_epoch: OnEpoch | None = None
+    experiment: Experiment,
+    task: Task,
+    directory: RunDirectory | None,
+    on_epoch: OnEpoch | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> None:
     """Runs `task` and stores its files; a training goes on from the last epoch that an interrupted attempt stored.
 
@@ -105,6 +110,7 @@ def perform(
       task: what to run.
       directory: where to store it; None in a process that only takes part (a further worker of a cluster).
       on_epoch: see `tfdat.frameworks.contract.OnEpoch`.
+      trackers: follow the training of a variant.
     """
     if directory is None:
         experiment.run(task, on_epoch)
@@ -119,11 +125,15 @@ def perform(
         with writing_below(directory.root):
             shutil.rmtree(events, ignore_errors=True)
             writer = stack.enter_context(EventWriter(events))
+        for tracker in trackers:
+            stack.enter_context(tracker)
 
         def write_and_report(epoch: float, logs: Mapping[str, float]) -> None:
             if logs:
                 with writing_below(directory.root):
                     writer(int(epoch), logs)
+                for tracker in trackers:
+                    tracker.epoch(int(epoch), logs)
             if on_epoch is not None:
                 on_epoch(epoch, logs)
 
@@ -135,6 +145,8 @@ def perform(
             raise
         _store(record, task, directory)
         checkpoint.remove()
+        for tracker in trackers:
+            tracker.result(record.fields["metrics"])
 
 
 class StoredCheckpoint:
