@@ -1,4 +1,4 @@
-.PHONY: install check slow ledger
+.PHONY: install check slow docs lock ledger
 
 install:
 	pip install -e '.[test]'
@@ -11,6 +11,13 @@ check:
 
 slow:
 	pytest -m slow
+
+docs:
+	pip install -e '.[docs]'
+	mkdocs serve
+
+lock:
+	uv lock
 
 ledger:
 	python -m tfdat.report.ledger > docs/ledger.md

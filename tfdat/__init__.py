@@ -3,4 +3,4 @@
 Importing this package imports no TensorFlow. See `python -m tfdat.train --help`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

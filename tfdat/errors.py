@@ -30,8 +30,9 @@ def printable(text: str) -> str:
 
     Line breaks and tabs stay as they are.
 
-    >>> printable("a\\x1b[2Jb")
-    'a\\\\x1b[2Jb'
+    Examples:
+      >>> printable("a\\x1b[2Jb")
+      'a\\\\x1b[2Jb'
     """
     return "".join(_escaped(character) if _acts(character) else character for character in text)
 

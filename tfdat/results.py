@@ -1,8 +1,9 @@
 """A run's numbers for your own analysis.
 
->>> run = tfdat.results.load("runs/mine")                                           # doctest: +SKIP
->>> frame = run.to_frame()                                                          # doctest: +SKIP
->>> frame[frame.metric == "hr@100"].boxplot("value", by="model")                    # doctest: +SKIP
+Examples:
+  >>> run = tfdat.results.load("runs/mine")                                           # doctest: +SKIP
+  >>> frame = run.to_frame()                                                          # doctest: +SKIP
+  >>> frame[frame.metric == "hr@100"].boxplot("value", by="model")                    # doctest: +SKIP
 """
 
 from __future__ import annotations

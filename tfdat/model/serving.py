@@ -117,8 +117,9 @@ def recommender_of(
 def export_recommender(recommender: Recommender, directory: Path) -> None:
     """Writes a SavedModel with the signatures `serving_default` (`top`) and `unseen` (`top_unseen`).
 
-    >>> unseen = tf.saved_model.load("recommender").signatures["unseen"]  # doctest: +SKIP
-    >>> unseen(user=tf.constant(["A2IIIDRK3PRRZY"]))["item"]  # doctest: +SKIP
+    Examples:
+      >>> unseen = tf.saved_model.load("recommender").signatures["unseen"]  # doctest: +SKIP
+      >>> unseen(user=tf.constant(["A2IIIDRK3PRRZY"]))["item"]  # doctest: +SKIP
 
     Raises:
       FileExistsError: `directory` is there already.

@@ -19,8 +19,9 @@ class L2Normalize(keras.layers.Layer):  # type: ignore[misc]
     `torch` is x / max(|x|, 1e-12), `tensorflow` is x / sqrt(max(|x|^2, 1e-12)): they differ for |x| < 1e-6 only. A
     zero row stays zero, with a finite gradient.
 
-    >>> L2Normalize()(tf.constant([[3.0, 4.0], [0.0, 0.0]])).numpy().round(1).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
+    Examples:
+      >>> L2Normalize()(tf.constant([[3.0, 4.0], [0.0, 0.0]])).numpy().round(1).tolist()
+      [[0.6, 0.8], [0.0, 0.0]]
     """
 
     def __init__(self, epsilon: Literal["torch", "tensorflow"] = "torch", **kwargs: Any) -> None:

@@ -46,12 +46,13 @@ def normalized(document: Mapping[str, Any], source: str) -> tuple[dict[str, Any]
 def metric_of(spelling: str) -> tuple[Metric, float] | None:
     """The metric that `spelling` stands for, and by what its values have to be multiplied; None for an unknown one.
 
-    >>> found = metric_of("Recall@50")
-    >>> found and (found[0].key, found[1])
-    ('hr@50', 1.0)
-    >>> found = metric_of("MRR")
-    >>> found and (found[0].key, found[1])
-    ('mrr_x10', 10.0)
+    Examples:
+      >>> found = metric_of("Recall@50")
+      >>> found and (found[0].key, found[1])
+      ('hr@50', 1.0)
+      >>> found = metric_of("MRR")
+      >>> found and (found[0].key, found[1])
+      ('mrr_x10', 10.0)
     """
     return _SPELLINGS.get(_squeezed(spelling))
 

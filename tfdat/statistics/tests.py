@@ -3,9 +3,10 @@
 A replicate is one value; what is compared are means over replicates. Everything works from mean, standard deviation and
 number alone, so that a printed table can be tested, except for the paired tests, which want the values.
 
-    >>> difference = welch(Estimate(0.0470, 0.0066, 35), Estimate(0.0459, 0.0145, 35))
-    >>> round(difference.p_value, 3)
-    0.685
+    Examples:
+      >>> difference = welch(Estimate(0.0470, 0.0066, 35), Estimate(0.0459, 0.0145, 35))
+      >>> round(difference.p_value, 3)
+      0.685
 """
 
 from __future__ import annotations

@@ -69,10 +69,11 @@ class CategoryAlignment(keras.layers.Layer):  # type: ignore[misc]
         divided by 4 dim^2.
       detach_major: whether the major category's covariance is a constant to this loss.
 
-    >>> vectors = tf.constant([[1.0], [-1.0], [2.0], [-2.0]])
-    >>> loss, skipped = CategoryAlignment(2, ddof=0)(vectors, tf.constant([0, 0, 1, 1]))
-    >>> float(loss), float(skipped)  # (1 - 4)^2
-    (9.0, 0.0)
+    Examples:
+      >>> vectors = tf.constant([[1.0], [-1.0], [2.0], [-2.0]])
+      >>> loss, skipped = CategoryAlignment(2, ddof=0)(vectors, tf.constant([0, 0, 1, 1]))
+      >>> float(loss), float(skipped)  # (1 - 4)^2
+      (9.0, 0.0)
     """
 
     def __init__(

@@ -20,10 +20,11 @@ class AdaptiveMimic(keras.layers.Layer):  # type: ignore[misc]
       reduction: the squared distance of a pair is the `sum` or the `mean` over dimensions.
       denominator: the losses are divided by the number of pairs (`all`), or of positive ones (`positives`).
 
-    >>> one, zero = tf.ones([1, 2]), tf.zeros([1, 2])
-    >>> loss_u, loss_v = AdaptiveMimic()(one, zero, one, zero, tf.constant([1.0]))
-    >>> float(loss_u), float(loss_v)
-    (2.0, 2.0)
+    Examples:
+      >>> one, zero = tf.ones([1, 2]), tf.zeros([1, 2])
+      >>> loss_u, loss_v = AdaptiveMimic()(one, zero, one, zero, tf.constant([1.0]))
+      >>> float(loss_u), float(loss_v)
+      (2.0, 2.0)
     """
 
     def __init__(
