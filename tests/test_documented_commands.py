@@ -157,7 +157,11 @@ def run(command: str, root: Path) -> None:
     if name in ("train", "tune", "sensitivity") and not {"--merge", "--space", "--decisions"} & set(words):
         words += [word for option, value in SMALLER[name].items() if option not in words for word in (option, value)]
         words += [] if name == "sensitivity" else MODEL
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "datasets")])}
+    environment = {
+        **os.environ,
+        "WANDB_MODE": "offline",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "datasets")]),
+    }
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=root,
