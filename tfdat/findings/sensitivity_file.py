@@ -121,9 +121,14 @@ class Data(_Part):
     synthetic: bool | None = None
 
     @property
+    def is_synthetic(self) -> bool:
+        """Whether the data are synthetic, by the name where the file does not say."""
+        return "synthetic" in self.name if self.synthetic is None else self.synthetic
+
+    @property
     def label(self) -> str:
         """The line that heads every table and plot."""
-        return data_label(self.name, "synthetic" in self.name if self.synthetic is None else self.synthetic)
+        return data_label(self.name, self.is_synthetic)
 
 
 class Sensitivity(_Part):

@@ -23,6 +23,9 @@ from tfdat.model.optimizers import make_optimizer
 STEPS_PER_EXECUTION = 256
 """Most steps that one call into TensorFlow's runtime makes; changes the speed, not the numbers."""
 
+# Every replicate has shapes of its own and is traced once.
+tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+
 
 def train(
     replicate: Replicate,

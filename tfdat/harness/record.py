@@ -26,6 +26,9 @@ COLLAPSED_SPREAD = 1e-3
 COLLAPSED_DEAD_SHARE = 0.5
 """A model with a larger share of zero vectors on either side cannot distinguish these users or items."""
 
+POPULARITY_USERS = 20_000
+"""Most users whose recommendations are counted for the report: all of a large set's would take longer than training."""
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -105,10 +108,15 @@ def recommended_popularity(
     test: EvaluationSet,
     k: int = 100,
 ) -> NDArray[np.int64]:
-    """[p, 2] how often items with each number of training interactions stand in the users' top k."""
+    """[p, 2] how often items with each number of training interactions stand in the users' top k.
+
+    Of more than `POPULARITY_USERS` users so many are taken, evenly spaced.
+    """
     popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)[test.candidates]
     item_vectors = item_vectors[test.candidates]
     k = min(k, len(item_vectors))
+    if len(user_vectors) > POPULARITY_USERS:
+        user_vectors = user_vectors[np.linspace(0, len(user_vectors) - 1, POPULARITY_USERS).astype(np.int64)]
     counts = np.zeros(int(popularity.max()) + 1, dtype=np.int64)
     for start in range(0, len(user_vectors), 1024):
         scores = user_vectors[start : start + 1024] @ item_vectors.T

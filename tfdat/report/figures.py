@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfdat.evaluation.metrics import METRICS
-from tfdat.findings import learning_curve_plot, sensitivity_plot
+from tfdat.findings import learning_curve_plot, multiverse_plot, sensitivity_plot
+from tfdat.findings.multiverse_file import Multiverse
 from tfdat.findings.sensitivity_file import Sensitivity
 from tfdat.report import curves
 from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
@@ -249,6 +250,18 @@ def _sensitivity(found: Sensitivity, metric: str) -> Panel:
             axes, found, metric, most=ALTERNATIVES, clear=ACCENT, unclear=MUTED, ink=INK, paper=PAPER
         )
         return Panel(svg(figure, f"sensitivity-{metric}", alt), alt)
+
+
+def multiverse(found: Multiverse) -> list[Panel]:
+    """The specification curve of every part and metric."""
+    return [_multiverse(found, part, metric) for part in found.parts for metric in METRICS]
+
+
+def _multiverse(found: Multiverse, part: str, metric: str) -> Panel:
+    alt = multiverse_plot.description(found, part, metric)
+    with panel(height=2.6) as (figure, axes):
+        multiverse_plot.draw_curve(axes, found, part, metric, INK, {1: ACCENT, 0: MUTED, -1: ACCENT})
+        return Panel(svg(figure, f"multiverse-{part}-{metric}", alt), alt)
 
 
 def learning_curve(content: Mapping[str, Any]) -> list[Panel]:

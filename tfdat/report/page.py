@@ -20,6 +20,7 @@ from tfdat.findings.claims_verdicts import judge
 from tfdat.findings.evidence import Evidence, first_plan
 from tfdat.findings.learning_curve_file import share
 from tfdat.findings.learning_curve_plot import models_of
+from tfdat.findings.multiverse_file import multiverse_text
 from tfdat.findings.sensitivity_file import cal_sentence
 from tfdat.presets import PRESETS
 from tfdat.report import figures
@@ -101,6 +102,8 @@ def _context(run: RunData) -> dict[str, Any]:
         "presets": [name for name in PRESETS if name != "cornelisse2024"],
         "recorded": run.commands,
         "sensitivity": run.sensitivity,
+        "multiverse": run.multiverse,
+        "multiverse_lines": multiverse_text(run.multiverse).splitlines()[1:] if run.multiverse else [],
         "curve": run.learning_curve,
         "cal_sentence": cal_sentence(run.sensitivity) if run.sensitivity else "",
         "command": command(results, config),
@@ -199,6 +202,7 @@ def _figures(run: RunData) -> dict[str, Any]:
         "covariances": _safe(figures.covariances(moved, run.category_names)),
         "curve_panels": _safe(figures.learning_curve(run.learning_curve) if run.learning_curve else []),
         "curve_legend": _curve_legend(run),
+        "multiverse_panels": _safe(figures.multiverse(run.multiverse) if run.multiverse else []),
         "sensitivity_panels": _safe(figures.sensitivity(run.sensitivity) if run.sensitivity else []),
     }
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from tfdat.errors import printable
 from tfdat.findings.learning_curve_file import read as read_learning_curve
+from tfdat.findings.multiverse_file import Multiverse
+from tfdat.findings.multiverse_file import read as read_multiverse
 from tfdat.findings.sensitivity_file import Sensitivity
 from tfdat.findings.sensitivity_file import read as read_sensitivity
 from tfdat.harness.atomic_files import read_json
@@ -49,6 +51,7 @@ class RunData:
       records: the replicates of every variant and baseline of the results, by number.
       sensitivity: `sensitivity.json`, or None where the run has none.
       learning_curve: `learning_curve.json` of the run's folder, or of the one above, whose points are runs; or None.
+      multiverse: `multiverse.json`, or None where the run has none.
     """
 
     root: Path
@@ -58,6 +61,7 @@ class RunData:
     records: Mapping[str, Sequence[StoredReplicate]]
     sensitivity: Sensitivity | None = None
     learning_curve: Mapping[str, Any] | None = None
+    multiverse: Multiverse | None = None
 
     @property
     def category_names(self) -> list[str]:
@@ -105,7 +109,7 @@ def read_run(root: str | Path) -> RunData:
     results = read(root)
     methods = (*results.variants, *results.baselines)
     records = {method: _records(root / "replicates", method, results.seed) for method in methods}
-    sensitivity = root / "sensitivity.json"
+    sensitivity, multiverse = root / "sensitivity.json", root / "multiverse.json"
     curves = [folder / "learning_curve.json" for folder in (root, root.resolve().parent)]
     curve = next((path for path in curves if path.is_file()), None)
     return RunData(
@@ -116,6 +120,7 @@ def read_run(root: str | Path) -> RunData:
         records,
         read_sensitivity(sensitivity) if sensitivity.is_file() else None,
         None if curve is None else read_learning_curve(curve),
+        read_multiverse(multiverse) if multiverse.is_file() else None,
     )
 
 

@@ -16,15 +16,19 @@ from tfdat.cli import (
     default_folder,
     load_data,
     names,
+    positive,
     print_data,
     replicate_notes,
     resumable,
     run_command,
 )
 from tfdat.config import Config
+from tfdat.config.overrides import as_text
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError, printable
+from tfdat.findings.multiverse_file import PARTS, multiverse_text
+from tfdat.findings.multiverse_plot import draw as draw_multiverse
 from tfdat.findings.sensitivity_file import Data
 from tfdat.findings.sensitivity_plot import draw
 from tfdat.harness.atomic_files import replacing, write_json
@@ -32,7 +36,10 @@ from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import Plan, check_variants
 from tfdat.presets import PRESETS, resolve
 from tfdat.sensitivity.alternatives import Alternative, alternatives
+from tfdat.sensitivity.combinations import draw_combinations
 from tfdat.sensitivity.effects import Evaluated, Head, Values, summarize
+from tfdat.sensitivity.multiverse import csv_text as multiverse_csv
+from tfdat.sensitivity.multiverse import run_multiverse
 from tfdat.sensitivity.run import run_alternatives
 from tfdat.sensitivity.tables import csv_text, table
 
@@ -43,9 +50,16 @@ changes in the metrics, largest first, and whether "CAL helps" survives it.
   python -m tfdat.sensitivity --list
   python -m tfdat.sensitivity --only loss,model.bias --replicates 5
   python -m tfdat.sensitivity --data interactions.csv --out run
+  python -m tfdat.sensitivity --combinations 200 --replicates 1 --out run
+
+--combinations N asks whether a conclusion survives the readings in combination: it draws N combinations of all
+decisions that no paper states (a Latin hypercube, without contradictions and what nothing reads), trains `dat` and
+`dat-no-cal` on the same draw of each, and shows the specification curve: the sorted effects, the share of readings in
+which CAL helps, and the decisions that drive it. With `--variants dat,dat-no-cal,dat-no-amm` also those of AMM.
 
 OUT is an ordinary run directory of the preset, and `python -m tfdat.report OUT` shows the sensitivity with it; each
-alternative is another, in OUT/<key>=<value>. What is there already is not trained again, so the same command resumes.
+alternative is another, in OUT/<key>=<value>, each combination in OUT/combination=<number>. What is there already is not
+trained again, so the same command resumes.
 
 data (--data):
   {DATA_HELP}"""
@@ -64,6 +78,9 @@ def make_parser() -> Parser:
     what = parser.add_argument_group("what to try")
     add_options(what, "--preset", "--data", preset=f"the base: {', '.join(PRESETS)}, or a .json file of settings")
     what.add_argument("--only", type=names, default="", metavar="KEY,...", help="these decisions, or sections of them")
+    what.add_argument(
+        "--combinations", type=positive, metavar="N", help="combinations of all open decisions instead of one at a time"
+    )
     add_options(what, "--variants", "--replicates", "--seed", "--set", **_HELPS)
     how = parser.add_argument_group("how")
     add_options(how, "--workers", "--progress")
@@ -81,6 +98,8 @@ def main(argv: Sequence[str]) -> int:
     config, adapted = resolve(arguments.preset, arguments.data, arguments.assignments)
     plan = _plan(arguments, argv)
     interactions = load_data(arguments)
+    if arguments.combinations:
+        return main_of_combinations(arguments, config, plan, interactions, adapted)
     found = alternatives(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
@@ -97,6 +116,40 @@ def main(argv: Sequence[str]) -> int:
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         base, evaluated = run_alternatives(interactions, settings, found, plan, out)
     return write_sensitivity(base, evaluated, settings, plan, out, notes)
+
+
+def main_of_combinations(
+    arguments: argparse.Namespace, config: Config, plan: Plan, interactions: Interactions, adapted: Sequence[str]
+) -> int:
+    """The rest of `main` with `--combinations`."""
+    if "dat" not in plan.variants or not any(right in plan.variants for _, right in PARTS.values()):
+        raise UserError("--combinations compares dat with dat-no-cal or dat-no-amm: --variants should name both.")
+    if arguments.only:
+        raise UserError("--only is for one decision at a time; --set keeps a decision out of --combinations.")
+    fixed = [text.partition("=")[0].strip() for text in arguments.assignments]
+    design = draw_combinations(config, interactions, arguments.combinations, arguments.seed, fixed)
+    if arguments.list:
+        print(
+            printable("\n".join(f"{key}: {', '.join(map(as_text, values))}" for key, values in design.levels.items()))
+        )
+        return 0
+    print_data(interactions, (*adapted, *_warnings(interactions, config, plan)[:1]))
+    out = arguments.out or default_folder("runs", "multiverse", arguments.data, f"seed{arguments.seed}")
+    models = (len(design.combinations) + 1) * plan.replicates * len(plan.variants)
+    print(
+        f"{len(design.combinations)} combinations of {len(design.levels)} decisions, with the base {models} models -> "
+        f"{out}",
+        flush=True,
+    )
+    settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
+    with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
+        found = run_multiverse(interactions, settings, design, plan, out)
+    write_json(out / "multiverse.json", found.to_json())
+    _write_text(out / "multiverse.csv", multiverse_csv(found))
+    _write_text(out / "multiverse.svg", draw_multiverse(found))
+    print(f"\n{multiverse_text(found)}\n")
+    print(f"{out / 'multiverse.json'} holds every value; `{command_line('tfdat.report', [out])}` shows the curve.")
+    return 0
 
 
 def write_sensitivity(
