@@ -52,7 +52,7 @@ changes in the metrics, largest first, and whether "CAL helps" survives it.
   python -m tfdat.sensitivity --data interactions.csv --out run
   python -m tfdat.sensitivity --combinations 200 --replicates 1 --out run
 
---combinations N asks whether a conclusion survives the readings in combination: it draws N combinations of all
+With `--combinations N`, does a conclusion survive the readings in combination? It draws N combinations of all
 decisions that no paper states (a Latin hypercube, without contradictions and what nothing reads), trains `dat` and
 `dat-no-cal` on the same draw of each, and shows the specification curve: the sorted effects, the share of readings in
 which CAL helps, and the decisions that drive it. With `--variants dat,dat-no-cal,dat-no-amm` also those of AMM.
