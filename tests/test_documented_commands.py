@@ -127,6 +127,45 @@ def test_commands_are_found_wherever_they_are_shown():
         assert any(command.startswith(f"python -m tfdat.{name}") for command in ALL), name
 
 
+ELSEWHERE = {
+    r"^python3?(\.\d+)? -m venv|^(\. |source )": "makes or enters an environment, as .ci/run does",
+    r"^pip install": ".ci/run installs tfdat and what the tests need; other extras are the packages' own matter",
+    r"^pre-commit install": "hooks of the developer's own checkout",
+    r"^make ": "test_every_target_of_make_is_there reads the Makefile",
+}
+"""Shell lines that are no commands of tfdat's, by pattern, each with where it is run or why it is not."""
+
+
+def shell_lines() -> list[str]:
+    """The lines of all shell blocks, without those of `documented`."""
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "datasets/amazon_books/README.md"]
+    texts += sorted((ROOT / "docs").glob("*.md"))
+    blocks = [
+        re.sub(r"\s*\\\n\s*", " ", block)
+        for path in texts
+        for block in re.findall(r"^```bash\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return sorted({line for line in lines if line and not line.startswith("#") and not shown_commands(line)})
+
+
+@pytest.mark.parametrize("line", shell_lines())
+def test_a_shell_line_is_run_here_or_its_reason_is_known(line):
+    assert any(re.search(pattern, line) for pattern in ELSEWHERE), line
+
+
+def test_no_pattern_of_shell_lines_is_left_over():
+    for pattern in ELSEWHERE:
+        assert any(re.search(pattern, line) for line in shell_lines()), pattern
+
+
+def test_every_target_of_make_is_there():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"^make (\w+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named
+    assert set(named) <= set(targets)
+
+
 def test_no_reason_is_left_over():
     assert not set(NOT_RUN) - set(ALL)
     for pattern in SUBSTITUTIONS | NOT_RUN_PATTERNS:

@@ -48,6 +48,7 @@ def on_files(files: Files, config: Any) -> Files:
     for room in ROOMS:
         files.append(File.generated(config, f"api/{room}.md", content=api_page(room)))
     files.append(File.generated(config, "api/index.md", content=api_index()))
+    files.append(File.generated(config, "claims.md", content=claims_page()))
     return files
 
 
@@ -81,6 +82,31 @@ def api_index() -> str:
     ]
     table = ["| package | for |", "|---|---|", *rows, ""]
     return "\n".join([*head, *table, *(f"::: tfdat.{module}\n" for module in MODULES)])
+
+
+def claims_page() -> str:
+    """Every claim of both papers with its test, from the plan."""
+    from tfdat.statistics.claims_plan import load_plan, plan_sha256
+
+    plan = load_plan()
+    head = f"""\
+# The papers' claims
+
+`python -m tfdat.claims RUN [RUN ...]` says of each: supported, not supported, mixed, or undecidable here. What real
+data say is in [the findings](findings.md).
+
+Metrics {", ".join(plan.metrics)}; margin {plan.margin:g}; level {plan.level:g}, after Holm's correction over the metrics;
+at least {plan.least_replicates} paired replicates. The plan's sha256 begins with {plan_sha256()[:12]}.
+
+| claim | where | test | needs | decided by |
+|---|---|---|---|---|"""
+    rows = [
+        " | ".join(
+            ["", one.text, one.source, f"{one.test}: {one.left}, {one.right}", one.needs, f"`{one.command}`", ""]
+        )
+        for one in plan.claim
+    ]
+    return "\n".join([head, *(row.strip().replace("\n", " ") for row in rows)])
 
 
 def _summary(path: Path) -> str:
