@@ -95,8 +95,8 @@ def claims_page() -> str:
 `python -m tfdat.claims RUN [RUN ...]` says of each: supported, not supported, mixed, or undecidable here. What real
 data say is in [the findings](findings.md).
 
-Metrics {", ".join(plan.metrics)}; margin {plan.margin:g}; level {plan.level:g}, after Holm's correction over the metrics;
-at least {plan.least_replicates} paired replicates. The plan's sha256 begins with {plan_sha256()[:12]}.
+Metrics {", ".join(plan.metrics)}; margin {plan.margin:g}; level {plan.level:g}, after Holm's correction over the
+metrics; at least {plan.least_replicates} paired replicates. The plan's sha256 begins with {plan_sha256()[:12]}.
 
 | claim | where | test | needs | decided by |
 |---|---|---|---|---|"""
