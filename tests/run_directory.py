@@ -135,6 +135,38 @@ def write_replicate(
     return record
 
 
+def write_multiverse(root: Path, combinations: int = 24) -> Path:
+    """A `multiverse.json` with so many combinations that have numbers, and one that has none."""
+    rng = np.random.default_rng(6)
+
+    def entry(number: int) -> dict[str, Any]:
+        difference = 0.03 * (number % 2) - 0.01 + 0.004 * rng.random()
+        effect = {"difference": difference, "ci95": [difference - 0.008, difference + 0.008]}
+        return {
+            "number": number,
+            "choices": {"model.bias": ("none", HOSTILE)[number % 2], "split.repeats": "keep_all"},
+            "metrics": {model: dict.fromkeys(CHANCE, 0.05 + 0.001 * number) for model in ("dat", "mostpop")},
+            "effects": {"cal": dict.fromkeys(CHANCE, effect)},
+        }
+
+    found = [entry(number) for number in range(combinations)]
+    share = {"key": "model.bias", "share": 0.9, "p": 0.001, "q": 0.002, "means": {"none": -0.008, HOSTILE: 0.022}}
+    content = {
+        "preset": "cornelisse2024",
+        "seed": 0,
+        "data": {"name": "amazon_books/synthetic", "fingerprint": "f" * 64, "synthetic": True},
+        "replicates": 1,
+        "requested": combinations + 1,
+        "variants": ["dat", "dat-no-cal"],
+        "interval": "95 %, over users",
+        "decisions": {"model.bias": ["none", HOSTILE]},
+        "combinations": [*found, {"number": combinations, "choices": {}, "reason": f"no draw fits {HOSTILE}\x1b[2J"}],
+        "drivers": {"cal": {key: [share] for key in CHANCE}},
+    }
+    _write(root / "multiverse.json", content)
+    return root / "multiverse.json"
+
+
 def write_sensitivity(root: Path, alternatives: int = 24) -> Path:
     """A `sensitivity.json` with so many alternatives that have numbers, and two that have none."""
     rng = np.random.default_rng(5)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import BROWSER, Page, page
-from run_directory import HOSTILE, STEPS, write_replicate, write_run, write_sensitivity
+from run_directory import HOSTILE, STEPS, write_multiverse, write_replicate, write_run, write_sensitivity
 
 from tfdat.cli import run_command
 from tfdat.config import Config
@@ -39,9 +39,10 @@ SECTIONS = (
     "factorial",
     "covariances",
     "sensitivity",
+    "multiverse",
 )
-FIGURES = 3 + 6 + 2 + 1 + 4 + 3
-"""Dot plots, losses, ranks, popularity, covariances of four models, sensitivity."""
+FIGURES = 3 + 6 + 2 + 1 + 4 + 3 + 3
+"""Dot plots, losses, ranks, popularity, covariances of four models, sensitivity, combinations."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = json.loads((root / "environment.json").read_text()) | {"platform": HOSTILE}
     (root / "environment.json").write_text(json.dumps(environment))
     write_sensitivity(root)
+    write_multiverse(root)
     write_report(root)
     return root
 
@@ -166,6 +168,7 @@ def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, 
     assert sorted(path.name for path in run.iterdir()) == [
         "config.json",
         "environment.json",
+        "multiverse.json",
         "replicates",
         "report.html",
         "results.json",
@@ -181,6 +184,7 @@ def test_the_same_run_gives_the_same_bytes_and_leaves_nothing_behind(run: Path, 
         ({"arrays": False}, "covariances", "no covariances of categories"),
         ({"methods": ("dat", "mostpop")}, "factorial", "needs all four models"),
         ({}, "sensitivity", "nothing was varied"),
+        ({}, "multiverse", "no combinations were tried"),
     ],
 )
 def test_what_a_run_does_not_hold_is_left_out_and_said(
@@ -240,6 +244,7 @@ def test_the_command_repeats_the_configuration(tmp_path: Path) -> None:
         ("replicates/dat/000.json", b'{"history": {}}', "000.json is damaged: `method`: Field required"),
         ("replicates/dat/001.npz", b"PK not a zip", "001.npz is damaged"),
         ("sensitivity.json", b"{}", "sensitivity.json: `preset`: Field required"),
+        ("multiverse.json", b"{}", "multiverse.json: `preset`: Field required"),
     ],
 )
 def test_broken_files_are_one_line(
@@ -321,6 +326,16 @@ def test_alternatives_are_shown_with_their_effects(html: str) -> None:
     assert f"7 rows dropped: {HOSTILE}." in text
     assert "2 alternatives without numbers" in text
     assert "Change of HR@100 with its 95 % interval" in section
+
+
+def test_combinations_are_shown_with_their_shares(html: str) -> None:
+    (section,) = re.findall(r'<section id="multiverse">.*?</section>', html, flags=re.S)
+    text = _Tags(section).text
+    assert "24 combinations of 1 decisions" in text
+    assert "CAL, HR@50: above 0 in 12 of 24; its interval is above 0 in 12" in text
+    assert f"model.bias: none -0.0080, {HOSTILE} +0.0220" in text
+    assert f"no draw fits {HOSTILE}\\x1b[2J" in text
+    assert "Sorted effects of CAL on HR@100 under 24 combinations" in section
 
 
 def test_hit_rates_are_described_at_the_k_that_they_are_of(tmp_path: Path) -> None:
