@@ -5,6 +5,8 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,25 @@ def test_leftovers_of_killed_writers_are_removed_and_no_others(tmp_path):
         file.write(b"{}")
     assert [p.name for p in tmp_path.rglob("*.json*")] == ["b.json"]
     assert list((tmp_path / "deep").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_leftovers_of_a_writer_that_ended_and_was_not_collected_are_removed(tmp_path):
+    code = (
+        "import os, pathlib, sys; from tfdat.harness.atomic_files import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as f: print('open', flush=True); os._exit(0)"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.json")], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.read() == "open\n"  # it has ended, and stays a zombie until it is waited for
+    stat = Path(f"/proc/{writer.pid}/stat")
+    for _ in range(500):
+        if b") Z " in stat.read_bytes():
+            break
+        time.sleep(0.01)
+    assert b") Z " in stat.read_bytes()
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    writer.wait()
 
 
 def test_another_configuration_is_refused_with_the_fields_that_differ(tmp_path):

@@ -51,14 +51,18 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of this machine is alive."""
+    """Whether a process of this machine is alive; one that ended and was not yet collected (a zombie) is not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):  # it has ended in between, or this is not Linux
+        return not Path("/proc/self/stat").exists()
+    return state not in (b"Z", b"X")
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:
