@@ -15,7 +15,7 @@ from tfdat.data.columns import cached_directory, load_cached, temporary_folder, 
 from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError, shortened
 from tfdat.frameworks.contract import OnEpoch
-from tfdat.harness.atomic_files import write_json
+from tfdat.harness.atomic_files import remove_leftovers, write_json
 from tfdat.harness.devices import (
     Strategy,
     default_workers,
@@ -151,6 +151,9 @@ def run_several(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str,
                 for tracker in plan.trackers:
                     TRACKERS[tracker].prepare(runs[name][1].root)
         failed = _perform_all(interactions, runs, plan, tasks)
+        if writes:
+            for name in {task.run for task in tasks}:
+                remove_leftovers(runs[name][1].root)  # a worker of a killed run may have written a moment longer
         return {name: _conclude(name, runs, plan, tasks, failed, writes) for name in runs}
 
 
