@@ -23,6 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfdat.harness.devices import gpus
+
 TOLERANCE = 0.004
 TRAIN = ("-m", "tfdat.train", "--progress", "quiet", "--variants", "dat", "--seed", "1", "--set", "training.epochs=2")
 
@@ -35,47 +37,33 @@ class Way:
       name: what is shown.
       options: of `tfdat.train`.
       gpus: how many it needs.
-      visible: `CUDA_VISIBLE_DEVICES`; None leaves it as it is.
     """
 
     name: str
     options: tuple[str, ...]
     gpus: int
-    visible: str | None = None
 
 
 WAYS = (
-    Way("CPU", ("--replicates", "1"), 0, ""),
-    Way("one GPU", ("--replicates", "1", "--strategy", "one"), 1, "0"),
+    Way("CPU", ("--replicates", "1"), 0),
+    Way("one GPU", ("--replicates", "1", "--strategy", "one"), 1),
     Way("two GPUs, mirrored", ("--replicates", "1", "--strategy", "mirrored", "--devices", "2"), 2),
     Way("one replicate per GPU", ("--replicates", "2", "--strategy", "one", "--workers", "2"), 2),
     Way("PyTorch twin, which trains on the CPU", ("--replicates", "1", "--framework", "torch"), 0),
 )
-LOGICAL = Way(
-    "two halves of the CPU, mirrored", ("--replicates", "1", "--strategy", "mirrored", "--devices", "2"), 0, ""
-)
+LOGICAL = Way("two halves of the CPU, mirrored", ("--replicates", "1", "--strategy", "mirrored", "--devices", "2"), 0)
 
 
-def gpu_names() -> list[str]:
-    """What `nvidia-smi` lists."""
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return []
-    return [line.split(" (UUID")[0] for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-
-
-def trained(way: Way, out: Path) -> tuple[dict[str, float], float]:
-    """Metrics of replicate 0, and the seconds that the command took.
+def trained(way: Way, devices: Sequence[str], out: Path) -> tuple[dict[str, float], float]:
+    """Metrics of replicate 0, and the seconds that the command took, with as many of `devices` as `way` needs.
 
     Raises:
       RuntimeError: it failed; with the end of what it printed.
     """
-    variables = {} if way.visible is None else {"CUDA_VISIBLE_DEVICES": way.visible}
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *TRAIN, *way.options, "--out", str(out)],
-        env={**os.environ, **variables},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices[: way.gpus])},
         capture_output=True,
         text=True,
         check=False,
@@ -91,8 +79,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logical", action="store_true", help="mirror over two halves of the CPU as well")
     arguments = parser.parse_args(argv)
-    found = gpu_names()
-    print(f"GPUs: {'; '.join(found) or 'none'}")
+    found = gpus()
+    print(f"GPUs: {', '.join(found) or 'none'}")
     environment = [sys.executable, "-m", "tfdat.train", "--environment"]
     print(subprocess.run(environment, capture_output=True, text=True, check=True).stdout.strip())
     expected: dict[str, float] = {}
@@ -104,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
                 print(f"{way.name}: not tried, needs {way.gpus} GPUs", flush=True)
                 continue
             try:
-                metrics, seconds = trained(way, Path(folder) / str(number))
+                metrics, seconds = trained(way, found, Path(folder) / str(number))
             except RuntimeError as error:
                 wrong.append(way.name)
                 print(f"{way.name}: FAILED\n{error}", flush=True)

@@ -141,7 +141,7 @@ def write_multiverse(root: Path, combinations: int = 24) -> Path:
 
     def entry(number: int) -> dict[str, Any]:
         difference = 0.03 * (number % 2) - 0.01 + 0.004 * rng.random()
-        effect = {"difference": difference, "ci95": [difference - 0.008, difference + 0.008]}
+        effect = {"difference": difference, "ci95": [difference - 0.008, difference + 0.008], "pairs": 200}
         return {
             "number": number,
             "choices": {"model.bias": ("none", HOSTILE)[number % 2], "split.repeats": "keep_all"},
@@ -156,7 +156,6 @@ def write_multiverse(root: Path, combinations: int = 24) -> Path:
         "seed": 0,
         "data": {"name": "amazon_books/synthetic", "fingerprint": "f" * 64, "synthetic": True},
         "replicates": 1,
-        "requested": combinations + 1,
         "variants": ["dat", "dat-no-cal"],
         "interval": "95 %, over users",
         "decisions": {"model.bias": ["none", HOSTILE]},

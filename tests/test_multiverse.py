@@ -15,9 +15,9 @@ from tfdat.config import Config
 from tfdat.config.inert import COLUMNS, inert_settings
 from tfdat.config.overrides import decision_fields, get, with_values
 from tfdat.errors import UserError
-from tfdat.findings.multiverse_file import Combination, Multiverse, PartEffect, multiverse_text, read
+from tfdat.findings.multiverse_file import Combination, Multiverse, multiverse_text, read
 from tfdat.findings.multiverse_plot import description, draw
-from tfdat.findings.sensitivity_file import Data
+from tfdat.findings.sensitivity_file import Data, Effect
 from tfdat.report.__main__ import main as report
 from tfdat.sensitivity.__main__ import main
 from tfdat.sensitivity.combinations import draw_combinations, open_decisions
@@ -70,7 +70,7 @@ class TestDesign:
 
 
 def combination(number, difference, low, high, choices, dat=0.2, mostpop=0.1):
-    effect = PartEffect(difference=difference, ci95=(low, high))
+    effect = Effect(difference=difference, ci95=(low, high), pairs=200)
     return Combination(
         number=number,
         choices=choices,
@@ -85,7 +85,6 @@ def multiverse(combinations, synthetic=False):
         seed=1,
         data=Data(name="d<b>", fingerprint="f", synthetic=synthetic),
         replicates=1,
-        requested=len(combinations),
         variants=("dat", "dat-no-cal"),
         interval="95 %",
         decisions={"a.x": ("1", "2"), "a.y": ("1", "2")},

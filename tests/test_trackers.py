@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import json
+import time
 
 import pytest
 from small import SMALL_SETTINGS, small_interactions
@@ -24,7 +27,7 @@ def followed(name, root):
     root.mkdir()
     data = small_interactions()
     settings = RunSettings("cornelisse2024", 1, "tensorflow", describe(data), CONFIG)
-    TRACKERS[name].prepare(root)
+    trackers.prepare([name], root)
     following = trackers.trackers([name], tracked_run(root, settings, "dat", 0))
     perform(Experiment(data, CONFIG, 1), Task("dat", 0), RunDirectory(root), None, following)
     return json.loads((root / "replicates" / "dat" / "000.json").read_text())
@@ -51,7 +54,11 @@ def test_wandb_offline(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
     followed("wandb", tmp_path / "run")
     (stored,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
-    content = stored.read_bytes()
+    for _ in range(600):  # W&B's own process writes the file, and may still do so
+        content = stored.read_bytes()
+        if b"test/hr@100" in content:
+            break
+        time.sleep(0.1)
     assert b"test/hr@100" in content
     assert b"val_prediction" in content
 
@@ -78,11 +85,20 @@ def test_a_tracker_that_fails_is_left_and_the_training_goes_on(tmp_path, monkeyp
     assert noted == ["note: Broken no longer follows dat 000: ConnectionError: no route to\\x1b host"]
 
 
+def test_a_tracker_that_cannot_be_prepared_ends_nothing(tmp_path, monkeypatch, capsys):
+    def refuse(root):
+        raise ConnectionError("no server")
+
+    monkeypatch.setitem(TRACKERS, "broken", dataclasses.replace(TRACKERS["mlflow"], title="Broken", prepare=refuse))
+    trackers.prepare(["broken"], tmp_path / "run")
+    assert capsys.readouterr().err == "note: Broken no longer follows run: ConnectionError: no server\n"
+
+
 def test_unknown_and_missing_trackers(monkeypatch):
     with pytest.raises(UserError, match=r"^Unknown tracker 'neptune'\. Known: mlflow, wandb\.$"):
         check_trackers(["neptune"])
-    find = trackers.importlib.util.find_spec
-    monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda name: None if name in TRACKERS else find(name))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in TRACKERS else find(name))
     with pytest.raises(MissingPackageError, match=r"`pip install 'tfdat\[mlflow\]'` installs it"):
         check_trackers(["mlflow"])
     with pytest.raises(UserError, match="Weights & Biases is not installed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import unicodedata
 
 MAX_SHOWN = 80
@@ -23,6 +24,12 @@ class MissingPackageError(UserError, ImportError):
     def of(cls, title: str, extra: str) -> MissingPackageError:
         """The error for a package of the extra `extra`."""
         return cls(f"{title} is not installed: `pip install 'tfdat[{extra}]'` installs it.")
+
+    @classmethod
+    def check(cls, title: str, package: str, extra: str) -> None:
+        """Raises the error where `package` is not installed, without importing it."""
+        if importlib.util.find_spec(package) is None:
+            raise cls.of(title, extra)
 
 
 def printable(text: str) -> str:

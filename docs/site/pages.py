@@ -21,19 +21,15 @@ PAGES = {
     "datasets/amazon_books/README.md": "dataset.md",
 }
 NOTEBOOKS = ("notebooks/reproduce.ipynb", "notebooks/what_dat_can_do.ipynb")
-ROOMS = ("model", "frameworks", "evaluation", "statistics", "findings", "data", "config", "harness", "tune")
+ROOMS = sorted(path.parent.name for path in (ROOT / "tfdat").glob("*/__init__.py"))
 MODULES = ("results", "presets", "decisions", "kcore", "errors")
 
 
 def on_config(config: Any) -> Any:
     """Puts the API pages into the navigation."""
     pages = [{"Overview": "api/index.md"}, *({f"tfdat.{room}": f"api/{room}.md"} for room in ROOMS)]
-    for section in config.nav:
-        for entries in section.values():
-            if isinstance(entries, list):
-                for entry in entries:
-                    if entry == {"API": "API"}:
-                        entry["API"] = pages
+    (reference,) = (section["Reference"] for section in config.nav if "Reference" in section)
+    reference.append({"API": pages})
     return config
 
 

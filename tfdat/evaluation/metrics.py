@@ -203,9 +203,17 @@ def headline(
     """
     if len(ranks.optimistic) == 0:
         raise ValueError("There are no test items to average over. Check that the split leaves users with a test item.")
+    worth = gains_of_all(ranks, ties, mrr_cutoff, generator)
+    return {key: METRICS[key].scale * float(values.mean()) for key, values in worth.items()}
+
+
+def gains_of_all(
+    ranks: Ranks, ties: Ties, mrr_cutoff: int | None = None, generator: np.random.Generator | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """[m] the gains of each of `METRICS`, unscaled; with `ties` of `random` one draw serves all. See `headline`."""
     if ties == "random":
         ranks, ties = draw(ranks, generator), "optimistic"
-    return {key: metric.mean(ranks, ties, mrr_cutoff) for key, metric in METRICS.items()}
+    return {key: metric.per_user(ranks, ties, mrr_cutoff) for key, metric in METRICS.items()}
 
 
 def chance(candidates: int | NDArray[np.integer], mrr_cutoff: int | None = None) -> dict[str, float]:

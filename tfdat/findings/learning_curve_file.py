@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import Field, FiniteFloat, NonNegativeInt
 
-from tfdat.errors import UserError, printable
+from tfdat.findings.stored_document import Part, read_document
 
 Ends = tuple[FiniteFloat, FiniteFloat]
 Protocol = Literal["own", "panel"]
@@ -15,18 +15,14 @@ PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Share = Field(gt=0, le=1)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Data(_Part):
+class _Data(Part):
     name: str
     fingerprint: str
     synthetic: bool
     users: NonNegativeInt
 
 
-class _Plan(_Part):
+class _Plan(Part):
     fractions: tuple[float, ...] = Field(min_length=2)
     repeats: tuple[NonNegativeInt, ...]
     fit_below: float = Share
@@ -37,7 +33,7 @@ class _Plan(_Part):
     panel_users: NonNegativeInt
 
 
-class _Panel(_Part):
+class _Panel(Part):
     users: FiniteFloat | None
     candidates: FiniteFloat | None
     users_outside_core: FiniteFloat | None
@@ -45,7 +41,7 @@ class _Panel(_Part):
     items_untrained: FiniteFloat | None
 
 
-class _Size(_Part):
+class _Size(Part):
     fraction: float = Share
     repetitions: NonNegativeInt
     users_drawn: FiniteFloat | None
@@ -57,7 +53,7 @@ class _Size(_Part):
     panel: _Panel
 
 
-class _Point(_Part):
+class _Point(Part):
     fraction: float = Share
     mean: FiniteFloat
     values: dict[str, FiniteFloat]
@@ -66,7 +62,7 @@ class _Point(_Part):
     test_users: FiniteFloat
 
 
-class _Check(_Part):
+class _Check(Part):
     fraction: float = Share
     measured: FiniteFloat
     predicted: FiniteFloat | None
@@ -74,21 +70,21 @@ class _Check(_Part):
     inside: bool | None
 
 
-class _Form(_Part):
+class _Form(Part):
     form: str
     predicted: FiniteFloat | None
     interval: Ends | None
     problems: dict[str, str]
 
 
-class _Extrapolation(_Part):
+class _Extrapolation(Part):
     at: float = Share
     predicted: FiniteFloat | None
     interval: Ends | None
     forms: tuple[_Form, ...]
 
 
-class _Curve(_Part):
+class _Curve(Part):
     protocol: Protocol
     model: str
     metric: str
@@ -97,24 +93,24 @@ class _Curve(_Part):
     extrapolation: _Extrapolation | None
 
 
-class _Coverage(_Part):
+class _Coverage(Part):
     inside: NonNegativeInt
     predictions: NonNegativeInt
 
 
-class _Effect(_Part):
+class _Effect(Part):
     difference: FiniteFloat
     ci95: Ends | None
 
 
-class _Cal(_Part):
+class _Cal(Part):
     small: _Effect
     full: _Effect
     same_sign: bool
     clear: bool
 
 
-class _Model(_Part):
+class _Model(Part):
     estimate: FiniteFloat | None
     interval: Ends | None
     full: FiniteFloat
@@ -123,7 +119,7 @@ class _Model(_Part):
     outcome: str
 
 
-class _Verdict(_Part):
+class _Verdict(Part):
     protocol: Protocol
     estimate: Literal["as is", "extrapolated"]
     metric: str
@@ -132,7 +128,7 @@ class _Verdict(_Part):
     models: dict[str, _Model]
 
 
-class _Document(_Part):
+class _Document(Part):
     schema_version: Literal[1]
     preset: str
     seed: int
@@ -152,16 +148,9 @@ def read(path: Path) -> dict[str, Any]:
     """The content of the file, checked, without what is not shown.
 
     Raises:
-      FileNotFoundError: there is none.
-      UserError: it is damaged, or not one of tfdat's; one line that names the file and the field.
+      FileNotFoundError, UserError: see `read_document`.
     """
-    try:
-        return _Document.model_validate_json(path.read_bytes()).model_dump()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
-        raise UserError(f"{message}. The same `python -m tfdat.learning_curve` rewrites it.") from None
+    return read_document(_Document, path, "python -m tfdat.learning_curve").model_dump()
 
 
 def share(fraction: float) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tfdat.findings.learning_curve_file import PROTOCOLS
+from tfdat.findings.svg_file import svg_style, svg_text
 from tfdat.statistics.names import label, metric_label
 
 Look = Callable[[str, int], tuple[str, str, Any]]
@@ -26,10 +25,7 @@ def draw(content: Mapping[str, Any]) -> str:
     """An SVG with a row per protocol and a column per metric; shares of the users on a logarithmic axis."""
     metrics = list(dict.fromkeys(block["metric"] for block in content["curves"]))
     rows = [p for p in PROTOCOLS if any(block["protocol"] == p for block in content["curves"])]
-    # Without a fixed salt the identifiers in an SVG differ from run to run.
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
-    ):
+    with svg_style():
         figure = Figure(figsize=(3.6 * len(metrics), 2.9 * len(rows) + 0.9), layout="constrained")
         grid = figure.subplots(len(rows), len(metrics), squeeze=False, sharex=True)
         for protocol, line in zip(rows, grid, strict=True):
@@ -38,9 +34,7 @@ def draw(content: Mapping[str, Any]) -> str:
         handles, names = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 8), frameon=False)
         figure.suptitle(_title(content), fontsize=9)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()
+        return svg_text(figure)
 
 
 def models_of(content: Mapping[str, Any]) -> list[str]:

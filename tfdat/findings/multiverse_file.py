@@ -1,6 +1,6 @@
 """`multiverse.json` (schema version 1): what CAL and AMM add under combinations of readings.
 
-    {"schema_version": 1, "preset": "...", "seed": 42, "replicates": 1, "requested": 200, "interval": "...",
+    {"schema_version": 1, "preset": "...", "seed": 42, "replicates": 1, "interval": "...",
      "data": {"name": "...", "fingerprint": "...", "synthetic": false}, "variants": ["dat", "dat-no-cal"],
      "decisions": {"key": ["base's value", ...]},
      "combinations": [{"number": 0, "choices": {"key": "value"}, "reason": "", "collapsed": n,
@@ -8,7 +8,8 @@
                        "effects": {"cal": {"hr@50": EFFECT, ...}, "amm": {...}}}],
      "drivers": {"cal": {"hr@100": [{"key": "...", "share": x, "p": x, "q": x, "means": {"value": x}}, ...]}}}
 
-EFFECT is {"difference": x, "ci95": [low, high] or null}. `reason` says why a combination has no numbers.
+EFFECT is that of `sensitivity.json`; its pairs are users of the test set where there is one replicate. `reason`
+says why a combination has no numbers.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
-from tfdat.errors import UserError, printable
+from tfdat.errors import printable
 from tfdat.evaluation.metrics import METRICS
-from tfdat.findings.sensitivity_file import Data
+from tfdat.findings.sensitivity_file import Data, Effect
+from tfdat.findings.stored_document import Part, read_document
 from tfdat.statistics.names import metric_label
 from tfdat.statistics.published import published
 
@@ -31,25 +33,7 @@ PARTS: Mapping[str, tuple[str, str]] = {"cal": ("dat", "dat-no-cal"), "amm": ("d
 SIGNIFICANT = 0.05
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class PartEffect(_Part):
-    """A metric of the model with the part minus that without it, on the same draw."""
-
-    difference: FiniteFloat
-    ci95: tuple[FiniteFloat, FiniteFloat] | None
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval leaves 0 out, else 0."""
-        if self.ci95 is None:
-            return 0
-        return 1 if self.ci95[0] > 0 else -1 if self.ci95[1] < 0 else 0
-
-
-class Combination(_Part):
+class Combination(Part):
     """One combination of readings.
 
     Attributes:
@@ -66,10 +50,10 @@ class Combination(_Part):
     reason: str = ""
     collapsed: NonNegativeInt = 0
     metrics: dict[str, dict[str, FiniteFloat]] = Field(default_factory=dict)
-    effects: dict[str, dict[str, PartEffect]] = Field(default_factory=dict)
+    effects: dict[str, dict[str, Effect]] = Field(default_factory=dict)
 
 
-class Driver(_Part):
+class Driver(Part):
     """How much of an effect's variance over combinations a decision accounts for.
 
     Attributes:
@@ -86,7 +70,7 @@ class Driver(_Part):
     means: dict[str, FiniteFloat]
 
 
-class Shares(_Part):
+class Shares(Part):
     """Of the combinations with numbers, how many have a property.
 
     Attributes:
@@ -102,7 +86,7 @@ class Shares(_Part):
     above_mostpop: NonNegativeInt
 
 
-class Multiverse(_Part):
+class Multiverse(Part):
     """The whole file."""
 
     schema_version: Literal[1] = 1
@@ -110,7 +94,6 @@ class Multiverse(_Part):
     seed: int
     data: Data
     replicates: PositiveInt
-    requested: PositiveInt
     variants: tuple[str, ...] = Field(min_length=1)
     interval: str
     decisions: dict[str, tuple[str, ...]]
@@ -139,8 +122,8 @@ class Multiverse(_Part):
         return Shares(
             of=len(found),
             positive=sum(effect.difference > 0 for effect in effects),
-            helps=sum(effect.sign == 1 for effect in effects),
-            hurts=sum(effect.sign == -1 for effect in effects),
+            helps=sum(effect.verdict == "helps" for effect in effects),
+            hurts=sum(effect.verdict == "hurts" for effect in effects),
             above_mostpop=sum(one.metrics["dat"][metric] > one.metrics["mostpop"][metric] for one in found),
         )
 
@@ -206,13 +189,6 @@ def read(path: Path) -> Multiverse:
     """Reads a `multiverse.json`.
 
     Raises:
-      FileNotFoundError: there is none.
-      UserError: it is damaged, or not one of tfdat's; one line that names the file and the field.
+      FileNotFoundError, UserError: see `read_document`.
     """
-    try:
-        return Multiverse.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
-        raise UserError(f"{message}. The same `python -m tfdat.sensitivity --combinations` rewrites it.") from None
+    return read_document(Multiverse, path, "python -m tfdat.sensitivity --combinations")

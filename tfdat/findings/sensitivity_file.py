@@ -23,11 +23,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from tfdat.data.interactions import data_label
-from tfdat.errors import UserError, printable
 from tfdat.evaluation.metrics import METRICS
+from tfdat.findings.stored_document import Part, read_document
 from tfdat.statistics.names import metric_label
 
 _NAMED = 5
@@ -37,11 +37,7 @@ Status = Literal["trained", "recomputed", "not_applicable", "failed"]
 Verdict = Literal["helps", "hurts", "not shown"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Effect(_Part):
+class Effect(Part):
     """A difference of means over replicates, in the metric's unit."""
 
     difference: FiniteFloat
@@ -61,7 +57,7 @@ class Effect(_Part):
         return "helps" if self.difference > 0 else "hurts"
 
 
-class Level(_Part):
+class Level(Part):
     """A metric over replicates."""
 
     mean: FiniteFloat
@@ -74,14 +70,14 @@ class ChangedLevel(Level):
     effect: Effect | None = None
 
 
-class Base(_Part):
+class Base(Part):
     """The run that all alternatives are compared with."""
 
     variants: dict[str, dict[str, Level]]
     cal: dict[str, Effect] | None
 
 
-class Measured(_Part):
+class Measured(Part):
     """One decision with another value, and what that changes.
 
     Attributes:
@@ -113,12 +109,17 @@ class Measured(_Part):
         return {metric: level.effect for metric, level in levels.items() if metric in METRICS and level.effect}
 
 
-class Data(_Part):
+class Data(Part):
     """The data set; `synthetic` is None in files that do not say."""
 
     name: str
     fingerprint: str | None = None
     synthetic: bool | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Data:
+        """From the block `data` of a run's settings."""
+        return cls(**{name: settings[name] for name in cls.model_fields})
 
     @property
     def is_synthetic(self) -> bool:
@@ -131,7 +132,7 @@ class Data(_Part):
         return data_label(self.name, self.is_synthetic)
 
 
-class Sensitivity(_Part):
+class Sensitivity(Part):
     """The whole file."""
 
     schema_version: Literal[1] = 1
@@ -176,16 +177,9 @@ def read(path: Path) -> Sensitivity:
     """Reads a `sensitivity.json`.
 
     Raises:
-      FileNotFoundError: there is none.
-      UserError: it is damaged, or not one of tfdat's; one line that names the file and the field.
+      FileNotFoundError, UserError: see `read_document`.
     """
-    try:
-        return Sensitivity.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = printable(f"{path}: {f'`{where}`: ' if where else ''}{first['msg']}")
-        raise UserError(f"{message}. The same `python -m tfdat.sensitivity` rewrites it.") from None
+    return read_document(Sensitivity, path, "python -m tfdat.sensitivity")
 
 
 def cal_sentence(found: Sensitivity) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfdat.evaluation.metrics import METRICS
 from tfdat.findings.sensitivity_file import Measured, Sensitivity
+from tfdat.findings.svg_file import svg_style, svg_text
 from tfdat.statistics.names import metric_label, plain
 
 MOST = 30
@@ -88,14 +86,10 @@ def title(found: Sensitivity, rows: Sequence[Measured]) -> str:
 def draw(found: Sensitivity) -> str:
     """The plot as an SVG file."""
     rows = shown(found)
-    # Without a fixed salt the identifiers in an SVG differ from run to run.
-    style: Any = {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
-    with matplotlib.rc_context(style):
+    with svg_style():
         figure = Figure(figsize=(4 * len(METRICS), 1.4 + ROW_INCHES * max(4, len(rows))), layout="constrained")
         panels = figure.subplots(1, len(METRICS), squeeze=False).ravel()
         for axes, metric in zip(panels, METRICS, strict=True):
             draw_metric(axes, found, metric, clear=_CLEAR, unclear=_UNCLEAR, ink=_INK, paper=_PAPER)
         figure.suptitle(f"{plain(found.data.label)}\n{title(found, rows)}", fontsize=9)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()
+        return svg_text(figure)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,8 +44,7 @@ class Framework:
         Raises:
           MissingPackageError: it is not.
         """
-        if importlib.util.find_spec(self.package) is None:
-            raise MissingPackageError.of(self.title, self.extra)
+        MissingPackageError.check(self.title, self.package, self.extra)
 
     def trainer(self, strategy: Any = None, checkpoint: Checkpoint | None = None) -> Trainer:
         """`train` of `module`.

@@ -31,7 +31,7 @@ from tfdat.harness.process_workers import ProcessWorkers
 from tfdat.harness.progress import Mode, Progress
 from tfdat.harness.results import collect, write_results
 from tfdat.harness.tasks import Experiment, Task, perform
-from tfdat.harness.trackers import TRACKERS, tracked_run, trackers
+from tfdat.harness.trackers import prepare, tracked_run, trackers
 from tfdat.harness.worker import Perform, Setup
 
 Engine = Literal["processes", "ray"]
@@ -148,8 +148,7 @@ def run_several(interactions: Interactions, runs: Runs, plan: Plan) -> dict[str,
         if writes:
             for name in {task.run for task in tasks}:
                 runs[name][1].note_environment(plan.command)
-                for tracker in plan.trackers:
-                    TRACKERS[tracker].prepare(runs[name][1].root)
+                prepare(plan.trackers, runs[name][1].root)
         failed = _perform_all(interactions, runs, plan, tasks)
         if writes:
             for name in {task.run for task in tasks}:

@@ -7,8 +7,6 @@ training goes on. A training that resumes is tracked from its first epoch.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +21,7 @@ from tfdat.harness.directory import RunSettings
 
 @dataclasses.dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a training before it begins.
+    """What a tracker has to know of a training before it begins.
 
     Attributes:
       root: the run directory; its name is the experiment's.
@@ -186,6 +184,15 @@ TRACKERS: Mapping[str, TrackerKind] = {
 """The trackers by the name that `--track` takes."""
 
 
+def prepare(names: Sequence[str], root: Path) -> None:
+    """Prepares the trackers for the trainings of the run directory `root`; none of them raises."""
+    for name in names:
+        try:
+            TRACKERS[name].prepare(root)
+        except Exception as error:
+            _note(TRACKERS[name], printable(root.name), error)
+
+
 def trackers(names: Sequence[str], about: TrackedRun) -> list[Tracker]:
     """The trackers of one training; none of them raises."""
     return [_Guarded(TRACKERS[name], about) for name in names]
@@ -227,9 +234,13 @@ class _Guarded:
 
     def _leave(self, error: Exception) -> None:
         self._tracker = None
-        first = (str(error).strip().splitlines() or [""])[0]
-        reason = printable(f"{type(error).__name__}: {first}")
-        print(f"note: {self._kind.title} no longer follows {self._about.name}: {reason}", file=sys.stderr, flush=True)
+        _note(self._kind, self._about.name, error)
+
+
+def _note(kind: TrackerKind, what: str, error: Exception) -> None:
+    first = (str(error).strip().splitlines() or [""])[0]
+    reason = printable(f"{type(error).__name__}: {first}")
+    print(f"note: {kind.title} no longer follows {what}: {reason}", file=sys.stderr, flush=True)
 
 
 def check_trackers(names: Sequence[str]) -> tuple[str, ...]:
@@ -242,6 +253,5 @@ def check_trackers(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in TRACKERS:
             raise UserError(f"Unknown tracker {shortened(name)}. Known: {', '.join(TRACKERS)}.")
-        if importlib.util.find_spec(TRACKERS[name].package) is None:
-            raise MissingPackageError.of(TRACKERS[name].title, TRACKERS[name].extra)
+        MissingPackageError.check(TRACKERS[name].title, TRACKERS[name].package, TRACKERS[name].extra)
     return tuple(dict.fromkeys(names))

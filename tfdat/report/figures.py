@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from tfdat.evaluation.metrics import METRICS
 from tfdat.findings import learning_curve_plot, multiverse_plot, sensitivity_plot
 from tfdat.findings.multiverse_file import Multiverse
-from tfdat.findings.sensitivity_file import Sensitivity
+from tfdat.findings.sensitivity_file import Sensitivity, Verdict
 from tfdat.report import curves
 from tfdat.report.drawing import ACCENT, BAND, INK, MUTED, PAPER, panel, style, svg
 from tfdat.report.run_data import StoredReplicate
@@ -260,7 +260,8 @@ def multiverse(found: Multiverse) -> list[Panel]:
 def _multiverse(found: Multiverse, part: str, metric: str) -> Panel:
     alt = multiverse_plot.description(found, part, metric)
     with panel(height=2.6) as (figure, axes):
-        multiverse_plot.draw_curve(axes, found, part, metric, INK, {1: ACCENT, 0: MUTED, -1: ACCENT})
+        colours: Mapping[Verdict, str] = {"helps": ACCENT, "not shown": MUTED, "hurts": ACCENT}
+        multiverse_plot.draw_curve(axes, found, part, metric, INK, colours)
         return Panel(svg(figure, f"multiverse-{part}-{metric}", alt), alt)
 
 

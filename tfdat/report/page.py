@@ -103,7 +103,7 @@ def _context(run: RunData) -> dict[str, Any]:
         "recorded": run.commands,
         "sensitivity": run.sensitivity,
         "multiverse": run.multiverse,
-        "multiverse_lines": multiverse_text(run.multiverse).splitlines()[1:] if run.multiverse else [],
+        "multiverse_text": multiverse_text(run.multiverse).partition("\n")[2] if run.multiverse else "",
         "curve": run.learning_curve,
         "cal_sentence": cal_sentence(run.sensitivity) if run.sensitivity else "",
         "command": command(results, config),

@@ -31,7 +31,7 @@ from tfdat.findings.multiverse_file import PARTS, multiverse_text
 from tfdat.findings.multiverse_plot import draw as draw_multiverse
 from tfdat.findings.sensitivity_file import Data
 from tfdat.findings.sensitivity_plot import draw
-from tfdat.harness.atomic_files import replacing, write_json
+from tfdat.harness.atomic_files import write_bytes, write_json
 from tfdat.harness.directory import RunSettings, describe
 from tfdat.harness.run import Plan, check_variants
 from tfdat.presets import PRESETS, resolve
@@ -98,8 +98,9 @@ def main(argv: Sequence[str]) -> int:
     config, adapted = resolve(arguments.preset, arguments.data, arguments.assignments)
     plan = _plan(arguments, argv)
     interactions = load_data(arguments)
+    settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
     if arguments.combinations:
-        return main_of_combinations(arguments, config, plan, interactions, adapted)
+        return try_combinations(arguments, settings, plan, interactions, adapted)
     found = alternatives(config, interactions, arguments.only)
     if arguments.list:
         print(_listed(found))
@@ -112,14 +113,17 @@ def main(argv: Sequence[str]) -> int:
     print(
         f"{trained} of {len(found)} alternatives are to be trained, with the base {tasks} models -> {out}", flush=True
     )
-    settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         base, evaluated = run_alternatives(interactions, settings, found, plan, out)
     return write_sensitivity(base, evaluated, settings, plan, out, notes)
 
 
-def main_of_combinations(
-    arguments: argparse.Namespace, config: Config, plan: Plan, interactions: Interactions, adapted: Sequence[str]
+def try_combinations(
+    arguments: argparse.Namespace,
+    settings: RunSettings,
+    plan: Plan,
+    interactions: Interactions,
+    adapted: Sequence[str],
 ) -> int:
     """The rest of `main` with `--combinations`."""
     if "dat" not in plan.variants or not any(right in plan.variants for _, right in PARTS.values()):
@@ -127,13 +131,13 @@ def main_of_combinations(
     if arguments.only:
         raise UserError("--only is for one decision at a time; --set keeps a decision out of --combinations.")
     fixed = [text.partition("=")[0].strip() for text in arguments.assignments]
-    design = draw_combinations(config, interactions, arguments.combinations, arguments.seed, fixed)
+    design = draw_combinations(settings.config, interactions, arguments.combinations, arguments.seed, fixed)
     if arguments.list:
         print(
             printable("\n".join(f"{key}: {', '.join(map(as_text, values))}" for key, values in design.levels.items()))
         )
         return 0
-    print_data(interactions, (*adapted, *_warnings(interactions, config, plan)[:1]))
+    print_data(interactions, (*adapted, *_warnings(interactions, settings.config, plan)[:1]))
     out = arguments.out or default_folder("runs", "multiverse", arguments.data, f"seed{arguments.seed}")
     models = (len(design.combinations) + 1) * plan.replicates * len(plan.variants)
     print(
@@ -141,12 +145,11 @@ def main_of_combinations(
         f"{out}",
         flush=True,
     )
-    settings = RunSettings(arguments.preset, arguments.seed, "tensorflow", describe(interactions), config)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         found = run_multiverse(interactions, settings, design, plan, out)
     write_json(out / "multiverse.json", found.to_json())
-    _write_text(out / "multiverse.csv", multiverse_csv(found))
-    _write_text(out / "multiverse.svg", draw_multiverse(found))
+    write_bytes(out / "multiverse.csv", multiverse_csv(found).encode())
+    write_bytes(out / "multiverse.svg", draw_multiverse(found).encode())
     print(f"\n{multiverse_text(found)}\n")
     print(f"{out / 'multiverse.json'} holds every value; `{command_line('tfdat.report', [out])}` shows the curve.")
     return 0
@@ -167,13 +170,12 @@ def write_sensitivity(
     """
     if not base.get(plan.variants[0]):
         raise UserError(f"No replicate of the base could be trained; {out / 'failures'} says why.")
-    data = Data(**{name: settings.data[name] for name in ("name", "fingerprint", "synthetic")})
     stored = (*settings.data["notes"], *notes)
-    head = Head(settings.preset, settings.seed, data, plan.replicates, plan.variants, stored)
+    head = Head(settings.preset, settings.seed, Data.of(settings.data), plan.replicates, plan.variants, stored)
     found = summarize(head, base, evaluated, settings.config.analysis.pairing == "paired")
     write_json(out / "sensitivity.json", found.to_json())
-    _write_text(out / "sensitivity.csv", csv_text(found))
-    _write_text(out / "sensitivity.svg", draw(found))
+    write_bytes(out / "sensitivity.csv", csv_text(found).encode())
+    write_bytes(out / "sensitivity.svg", draw(found).encode())
     print(f"\n{table(found)}\n")
     print(f"{out / 'sensitivity.json'} holds every value; `{command_line('tfdat.report', [out])}` shows it.")
     return 0
@@ -208,11 +210,6 @@ def _listed(found: Sequence[Alternative]) -> str:
 
 def _default_out(arguments: argparse.Namespace) -> Path:
     return default_folder("runs", "sensitivity", arguments.data, Path(arguments.preset).stem, f"seed{arguments.seed}")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as file:
-        file.write(text.encode())
 
 
 def entry() -> int:

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tfdat.evaluation.metrics import METRICS
+from tfdat.findings.multiverse_file import PARTS
 from tfdat.findings.sensitivity_file import Base, ChangedLevel, Data, Effect, Level, Measured, Sensitivity, Status
 from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.tests import paired, welch
 
-WITH_CAL, WITHOUT_CAL = "dat", "dat-no-cal"
+WITH_CAL, WITHOUT_CAL = PARTS["cal"]
 
 Values = Mapping[str, Mapping[int, Mapping[str, float]]]
 """variant -> number of the replicate -> metrics."""

@@ -12,17 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tfdat.config import EvaluationConfig
+from tfdat.config import Config
 from tfdat.data.interactions import Interactions
-from tfdat.data.seeds import Randomness
-from tfdat.evaluation.metrics import METRICS
-from tfdat.evaluation.ranking import Ranks
-from tfdat.findings.multiverse_file import PARTS, Combination, Driver, Multiverse, PartEffect
-from tfdat.findings.sensitivity_file import Data
+from tfdat.evaluation.metrics import METRICS, gains_of_all
+from tfdat.findings.multiverse_file import PARTS, Combination, Driver, Multiverse
+from tfdat.findings.sensitivity_file import Data, Effect
 from tfdat.harness.directory import RunDirectory, RunSettings
 from tfdat.harness.run import Plan
 from tfdat.sensitivity.combinations import Design
-from tfdat.sensitivity.run import run_alternatives
+from tfdat.sensitivity.run import run_alternatives, stored_ranks
 from tfdat.statistics.tests import paired
 
 OVER_USERS = "95 %, Student's t over the users of the test set; the draw and the trained models as they are"
@@ -42,7 +40,7 @@ def run_multiverse(
     combinations = []
     for number, (config, outcome) in enumerate(zip(design.combinations, evaluated, strict=True)):
         directory = RunDirectory(root / f"combination={number:03d}")
-        values = {name: _per_user(directory, name, plan, config.evaluation) for name in (*plan.variants, "mostpop")}
+        values = {name: _gains(directory, name, plan, config) for name in (*plan.variants, "mostpop")}
         values = {name: found for name, found in values.items() if found}
         effects = {
             part: _effects(values[left], values[right])
@@ -55,62 +53,53 @@ def run_multiverse(
                 choices=design.choices(config),
                 reason="" if effects else outcome.reason or "a model could not be trained",
                 collapsed=outcome.collapsed,
-                metrics={name: _means(found) for name, found in values.items()} if effects else {},
+                metrics={name: _mean(found) for name, found in values.items()} if effects else {},
                 effects=effects,
             )
         )
     return Multiverse(
         preset=settings.preset,
         seed=settings.seed,
-        data=Data(**{name: settings.data[name] for name in ("name", "fingerprint", "synthetic")}),
+        data=Data.of(settings.data),
         replicates=plan.replicates,
-        requested=len(design.combinations),
         variants=plan.variants,
         interval=OVER_USERS if plan.replicates == 1 else OVER_REPLICATES,
-        decisions={key: _texts(key, combinations) for key in design.levels},
+        decisions={key: tuple(dict.fromkeys(one.choices[key] for one in combinations)) for key in design.levels},
         combinations=tuple(combinations),
         drivers={part: {metric: drivers(combinations, part, metric) for metric in METRICS} for part in PARTS},
     )
 
 
-PerReplicate = Mapping[int, Mapping[str, NDArray[np.float64]]]
-"""Number of the replicate -> metric -> [m] what each user's test item is worth, scaled."""
+Gains = Mapping[str, NDArray[np.float64]]
+"""Metric -> [m] what each user's test item is worth, scaled."""
 
 
-def _per_user(directory: RunDirectory, method: str, plan: Plan, evaluation: EvaluationConfig) -> PerReplicate:
-    masked = "_masked" if evaluation.mask_seen else ""
-    found = {}
+def _gains(directory: RunDirectory, method: str, plan: Plan, config: Config) -> dict[int, Gains]:
+    """By replicate; those that were not done are left out."""
+    evaluation = config.evaluation
+    found: dict[int, Gains] = {}
     for number in plan.numbers:
-        if not directory.is_done(method, number):
-            continue
-        arrays = directory.read_arrays(method, number)
-        ranks = Ranks(arrays[f"optimistic{masked}"], arrays[f"pessimistic{masked}"])
-        seed = directory.read(method, number)["seed"]
-        found[number] = {
-            key: metric.scale
-            * metric.per_user(
-                ranks,
-                evaluation.ties,
-                evaluation.mrr_cutoff,
-                Randomness(seed, number).generator("ties"),
-            )
-            for key, metric in METRICS.items()
-        }
+        if directory.is_done(method, number):
+            ranks, generator = stored_ranks(directory, method, number, config)
+            worth = gains_of_all(ranks, evaluation.ties, evaluation.mrr_cutoff, generator)
+            found[number] = {key: METRICS[key].scale * values for key, values in worth.items()}
     return found
 
 
-def _means(values: PerReplicate) -> dict[str, float]:
-    return {key: float(np.mean([one[key].mean() for one in values.values()])) for key in METRICS}
+def _mean(values: Mapping[int, Gains]) -> dict[str, float]:
+    """Over replicates."""
+    return {key: float(np.mean([found[key].mean() for found in values.values()])) for key in METRICS}
 
 
-def _effects(left: PerReplicate, right: PerReplicate) -> dict[str, PartEffect]:
-    numbers = sorted(set(left) & set(right))
+def _effects(left: Mapping[int, Gains], right: Mapping[int, Gains]) -> dict[str, Effect]:
+    """Over the replicates that both have; over users where that is one."""
+    both = sorted(left.keys() & right.keys())
     found = {}
-    for key in METRICS if numbers else ():
-        a, b = ([side[number][key] for number in numbers] for side in (left, right))
-        pairs = (a[0], b[0]) if len(numbers) == 1 else ([x.mean() for x in a], [x.mean() for x in b])
-        difference = paired(*pairs)
-        found[key] = PartEffect(difference=difference.difference, ci95=difference.interval())
+    for key in METRICS if both else ():
+        values = [[side[number][key] for number in both] for side in (left, right)]
+        a, b = ([array.mean() for array in side] if len(both) > 1 else side[0] for side in values)
+        difference = paired(a, b)
+        found[key] = Effect(difference=difference.difference, ci95=difference.interval(), pairs=len(a))
     return found
 
 
@@ -144,10 +133,6 @@ def drivers(combinations: Sequence[Combination], part: str, metric: str) -> tupl
         for (key, share, p, means), q in zip(rows, adjusted, strict=True)
     ]
     return tuple(sorted(made, key=lambda driver: -driver.share))
-
-
-def _texts(key: str, combinations: Sequence[Combination]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.choices[key] for one in combinations))
 
 
 def csv_text(found: Multiverse) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfdat.config import Config
 from tfdat.data.interactions import Interactions
 from tfdat.data.seeds import Randomness
@@ -114,12 +116,18 @@ def _metrics(directory: RunDirectory, plan: Plan, config: Config) -> Values:
 
 
 def _recomputed(directory: RunDirectory, variant: str, number: int, config: Config) -> dict[str, float]:
+    ranks, generator = stored_ranks(directory, variant, number, config)
+    return headline(ranks, config.evaluation.ties, config.evaluation.mrr_cutoff, generator)
+
+
+def stored_ranks(
+    directory: RunDirectory, method: str, number: int, config: Config
+) -> tuple[Ranks, np.random.Generator]:
+    """The stored ranks that `config`'s decisions on evaluation ask for, and a new generator for their ties."""
     kind = "_masked" if config.evaluation.mask_seen else ""
-    arrays = directory.read_arrays(variant, number)
+    arrays = directory.read_arrays(method, number)
     ranks = Ranks(arrays[f"optimistic{kind}"], arrays[f"pessimistic{kind}"])
-    evaluation = config.evaluation
-    seed = directory.read(variant, number)["seed"]
-    return headline(ranks, evaluation.ties, evaluation.mrr_cutoff, Randomness(seed, number).generator("ties"))
+    return ranks, Randomness(directory.read(method, number)["seed"], number).generator("ties")
 
 
 def _records(directory: RunDirectory, plan: Plan) -> list[dict[str, Any]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfdat.harness.atomic_files import replacing
+from tfdat.findings.svg_file import svg_style, svg_text
+from tfdat.harness.atomic_files import write_bytes
 from tfdat.statistics.names import metric_label, plain
 from tfdat.tune.space import Dimension, Options, Space
 from tfdat.tune.trials import Head, Trial
@@ -27,10 +26,7 @@ def write_plot(path: Path, trials: Sequence[Trial], head: Head, space: Space) ->
     """Writes the plot as SVG: sound trials only, the best one marked."""
     scored = [trial for trial in trials if trial.status == "sound"]
     rows = max(1, math.ceil(len(space) / _COLUMNS))
-    # Without a fixed salt the identifiers in an SVG differ from run to run.
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "tfdat", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
-    ):
+    with svg_style():
         figure = Figure(figsize=(_COLUMNS * _PANEL[0], rows * _PANEL[1]), layout="constrained")
         axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).ravel()
         for panel, dimension in zip(axes, space, strict=False):
@@ -41,10 +37,8 @@ def write_plot(path: Path, trials: Sequence[Trial], head: Head, space: Space) ->
             panel.set_ylabel(metric_label(head.objective))
         what = f"{metric_label(head.objective)} on validation items against each dimension; best in red"
         figure.suptitle(f"{plain(head.label)}\n{len(scored)} trials: {what}")
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    with replacing(path) as file:
-        file.write(drawn.getvalue())
+        drawn = svg_text(figure)
+    write_bytes(path, drawn.encode())
 
 
 def _panel(panel: Axes, dimension: Dimension, trials: Sequence[Trial]) -> None:

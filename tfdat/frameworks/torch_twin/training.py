@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,11 @@ def fit(
     best_weights: dict[str, Any] | None = None
     best_epoch = epoch = 0
     for epoch in range(1, training.epochs + 1):
-        pairs, within = source.pairs(epoch - 1), WithinEpoch(on_epoch, epoch - 1) if on_epoch is not None else None
-        logs = _train_epoch(model, losses, optimizers, batches(pairs, training.batch_size), len(pairs), within)
+        pairs = source.pairs(epoch - 1)
+        cut = batches(pairs, training.batch_size)
+        if on_epoch is not None:
+            cut = _reported(cut, len(pairs), WithinEpoch(on_epoch, epoch - 1))
+        logs = _train_epoch(model, losses, optimizers, cut)
         logs |= _validate(model, losses, replicate, config)
         _check_finite(logs, epoch)
         if training.early_stopping == "val_hr":
@@ -80,15 +83,9 @@ def fit(
 
 
 def _train_epoch(
-    model: TwinDAT,
-    losses: Losses,
-    optimizers: list[torch.optim.Optimizer],
-    source: Iterable[Batch],
-    rows: int,
-    within: WithinEpoch | None,
+    model: TwinDAT, losses: Losses, optimizers: list[torch.optim.Optimizer], source: Iterable[Batch]
 ) -> dict[str, float]:
     means = _EpochMeans()
-    done = 0
     for batch in source:
         terms, counts = losses(model, batch)
         model.zero_grad()
@@ -96,10 +93,16 @@ def _train_epoch(
         for optimizer in optimizers:
             optimizer.step()
         means.add(batch, terms, counts)
-        done += len(batch["label"])
-        if within is not None:
-            within(done / rows)
     return means.logs()
+
+
+def _reported(source: Iterable[Batch], rows: int, within: WithinEpoch) -> Iterator[Batch]:
+    """The batches of an epoch of so many rows; each is reported once it has been trained on."""
+    done = 0
+    for batch in source:
+        yield batch
+        done += len(batch["label"])
+        within(done / rows)
 
 
 def _validate(model: TwinDAT, losses: Losses, replicate: Replicate, config: Config) -> dict[str, float]:
