@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind, ttost_paired
 
 from tfdat.evaluation.metrics import METRICS
+from tfdat.statistics import student
 from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.published import PublishedResult, published
 from tfdat.statistics.tests import holm, one_sample, paired, paired_bootstrap, tost, tost_of_share, welch
@@ -286,3 +289,37 @@ def test_the_shared_part_is_that_of_draws() -> None:
     simulated = len(draws[0] & draws[1]) / len(draws[0])
     expected = Variation.of({"sampling": {"user_fraction": 1.0, "replacement": True}}).shared
     assert simulated == pytest.approx(expected, abs=0.03)
+
+
+@given(
+    st.floats(min_value=-1e6, max_value=1e6),
+    st.floats(min_value=1e-9, max_value=1 - 1e-9),
+    st.floats(min_value=1, max_value=1e5),
+)
+def test_students_distribution_has_the_bits_of_scipy_stats(t: float, probability: float, df: float) -> None:
+    assert student.cumulative(t, df) == stats.t.cdf(t, df)
+    assert student.survival(t, df) == stats.t.sf(t, df)
+    assert student.quantile(probability, df) == stats.t.ppf(probability, df)
+
+
+def test_students_distribution_at_its_ends() -> None:
+    assert (student.survival(math.inf, 3), student.cumulative(math.inf, 3)) == (0.0, 1.0)
+    assert student.quantile(1.0, 3) == math.inf
+    assert math.isnan(student.quantile(0.975, 0))
+    assert math.isnan(student.cumulative(1.0, 0))
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "claims"])
+def test_help_of_commands_that_read_runs_imports_nothing_heavy(command: str) -> None:
+    heavy = {"tensorflow", "tf_keras", "keras", "torch", "matplotlib", "scipy.stats", "polars", "pandas"}
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['{command}', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('tfdat.{command}', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        f"    print(end.code, sorted({heavy!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "0 []"
+    assert "usage" in result.stdout

@@ -7,9 +7,8 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from scipy import stats
-
 from tfdat.learning_curve.fits import Fit, fit
+from tfdat.statistics import student
 
 Values = Mapping[float, Mapping[int, float]]
 """A curve: share of users -> repetition -> value of the metric."""
@@ -94,7 +93,7 @@ def mean_interval(values: Sequence[float], further: int, top: float) -> Interval
     if len(values) == 1:
         return Interval(mean, mean, mean, 1)
     spread = statistics.stdev(values) * math.sqrt(1 / len(values) + 1 / further)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1)) * spread
+    half = student.quantile(0.5 + CONFIDENCE / 2, len(values) - 1) * spread
     return Interval(mean, max(0.0, mean - half), min(top, mean + half), len(values))
 
 

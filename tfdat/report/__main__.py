@@ -13,8 +13,6 @@ from pathlib import Path
 from tfdat.cli import Parser, run_command
 from tfdat.errors import printable
 from tfdat.harness.atomic_files import replacing
-from tfdat.report.page import render
-from tfdat.report.run_data import read_run
 
 _EPILOG = """\
 examples:
@@ -58,6 +56,9 @@ def write_report(run: Path) -> Path:
       FileNotFoundError, UserError: the directory holds no readable run.
       OSError: the file cannot be written; an older report is untouched.
     """
+    from tfdat.report.page import render  # here: a mistyped command need not wait for matplotlib
+    from tfdat.report.run_data import read_run
+
     page = render(read_run(run)).encode("utf-8", "replace")
     path = run / "report.html"
     with replacing(path) as file:

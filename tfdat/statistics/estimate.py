@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import ConfigDict, Field, FiniteFloat, PositiveInt
-from scipy import stats
+
+from tfdat.statistics import student
 
 MOST_REPLICATES = 1_000_000
 
@@ -56,7 +57,7 @@ class Estimate:
         """Student-t interval of the mean; None for a single replicate."""
         if self.sd is None or self.n < 2:
             return None
-        half = float(stats.t.ppf(0.5 + 0.95 / 2, self.n - 1)) * self.sd / math.sqrt(self.n)
+        half = student.quantile(0.5 + 0.95 / 2, self.n - 1) * self.sd / math.sqrt(self.n)
         return self.mean - half, self.mean + half
 
     def to_json(self) -> Mapping[str, Any]:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from tfdat.statistics import student
 from tfdat.statistics.estimate import Estimate
 
 _ROUNDING = 1e-12
@@ -51,11 +51,11 @@ class Difference:
     @property
     def p_value(self) -> float:
         """Two-sided p of a difference of 0."""
-        return float(2 * stats.t.sf(abs(self.statistic), self.df))
+        return 2 * student.survival(abs(self.statistic), self.df)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The Student-t interval of the difference."""
-        half = float(stats.t.ppf(0.5 + confidence / 2, self.df)) * self.se
+        half = student.quantile(0.5 + confidence / 2, self.df) * self.se
         return self.difference - half, self.difference + half
 
 
@@ -147,6 +147,8 @@ def paired_bootstrap(left: ArrayLike, right: ArrayLike, rng: np.random.Generator
     mean = float(differences.mean())
     if sd == 0:
         return Bootstrap(mean, (mean, mean), 1.0 if mean == 0 else 0.0, None)
+    from scipy import stats  # here, since importing it takes longer than reading a run
+
     result = stats.bootstrap(
         (differences,), np.mean, n_resamples=resamples, confidence_level=0.95, method="BCa", rng=rng
     )
@@ -168,9 +170,9 @@ def tost(difference: Difference, margin: float) -> Equivalence:
     """
     if not margin > 0:
         raise ValueError(f"The equivalence margin should be above 0. Received: {margin}.")
-    above_lower = stats.t.sf(_ratio(difference.difference + margin, difference.se), difference.df)
-    below_upper = stats.t.cdf(_ratio(difference.difference - margin, difference.se), difference.df)
-    return Equivalence(margin, float(max(above_lower, below_upper)), difference.interval(0.90))
+    above_lower = student.survival(_ratio(difference.difference + margin, difference.se), difference.df)
+    below_upper = student.cumulative(_ratio(difference.difference - margin, difference.se), difference.df)
+    return Equivalence(margin, max(above_lower, below_upper), difference.interval(0.90))
 
 
 def tost_of_share(
@@ -196,12 +198,10 @@ def tost_of_share(
             f"`share` should lie between 0 and 1 and the right mean above 0. Received: {share}, {right.mean}."
         )
     sides = _Sides.of(left, right, pairs)
-    above_lower = stats.t.sf(sides.t_of(1 - share), difference.df)
-    below_upper = stats.t.cdf(sides.t_of(1 + share), difference.df)
-    ratio = sides.ratio_interval(float(stats.t.ppf(0.95, difference.df)))
-    return Equivalence(
-        share * sides.right, float(max(above_lower, below_upper)), difference.interval(0.90), ratio90=ratio
-    )
+    above_lower = student.survival(sides.t_of(1 - share), difference.df)
+    below_upper = student.cumulative(sides.t_of(1 + share), difference.df)
+    ratio = sides.ratio_interval(student.quantile(0.95, difference.df))
+    return Equivalence(share * sides.right, max(above_lower, below_upper), difference.interval(0.90), ratio90=ratio)
 
 
 @dataclasses.dataclass(frozen=True)
