@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,7 @@ def train(
       UserError: there are no validation pairs to watch.
     """
     check_monitored(replicate, config.training)
+    gc.collect()  # the model before this one: its graphs are cycles, which Python would leave for a while
     model = compiled_model(replicate, config, strategy)
     initial = model.item_vectors()
     history, best_epoch = fit(model, replicate, config, on_epoch, checkpoint if strategy is None else None)

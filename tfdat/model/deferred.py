@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfdat.backend import keras, tf
+from tfdat.model.custom_gradient import custom_gradient
 
 CAPACITY = 16_384
 """Steps whose terms are kept; no row is left behind for more, so that a table's rows are all brought up by then."""
@@ -168,7 +169,7 @@ class TableGroup:
         last = tf.gather(self.last, rows)
         m, v, terms = tf.gather(self.m, rows), tf.gather(self.v, rows), self._history.terms(last)
 
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        @custom_gradient
         def current(*parts: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
             return _caught_up(parts, m, v, terms), lambda upstream: tf.split(upstream, self._dims, axis=1)
 
@@ -290,7 +291,7 @@ def _padded(rows: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _take(values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """`tf.gather` whose gradient is dense at once."""
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @custom_gradient
     def of(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         count = tf.shape(rows)[0]
         return tf.gather(rows, positions), lambda upstream: tf.math.unsorted_segment_sum(upstream, positions, count)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from tfdat.backend import keras, tf
+from tfdat.model.custom_gradient import custom_gradient
 
 
 def first_occurrences(codes: tf.Tensor) -> tf.Tensor:
@@ -35,7 +36,7 @@ def covariances(vectors: tf.Tensor, member: tf.Tensor, divisor: tf.Tensor) -> tf
     block = num_categories + tf.linalg.matvec(member, tf.range(num_categories, dtype=member.dtype) - num_categories)
     slot = longest * tf.cast(block, tf.int32) + tf.cast(order, tf.int32)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @custom_gradient
     def of(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         mean = tf.matmul(member, rows, transpose_a=True) / tf.maximum(count, 1.0)[:, None]  # [n, dim]
         centred = rows - tf.matmul(member, mean)
