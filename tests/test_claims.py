@@ -161,6 +161,26 @@ def test_sizes(tmp_path, sizes, word):
     assert decide(CLAIMS["table-1"], PLAN, run(tmp_path, UP, UP, data=data)).word == word
 
 
+MISSING = {"items_before_filling": 0.81854, "items": 0.1222, "interactions": 0.0258}
+
+
+@pytest.mark.parametrize(
+    ("claim", "word", "numbers"),
+    [
+        ("categories-missing-in-2014", "supported", "81.85% against 81.85%"),
+        ("categories-missing-after-filling", "supported", "14.93% against 14.93%"),
+        ("interactions-without-category", "not supported", "2.58% against 2.57%"),
+    ],
+)
+def test_missing_categories(tmp_path, claim, word, numbers):
+    found = decide(CLAIMS[claim], PLAN, run(tmp_path, UP, UP, data={**REAL, "missing_categories": MISSING}))
+    assert (found.word, numbers in found.reason) == (word, True)
+    unstated = decide(CLAIMS[claim], PLAN, run(tmp_path, UP, UP, data=REAL))
+    assert unstated.word == "undecidable here"
+    calibrated = {**REAL, "synthetic": True, "comparable_with_paper": False, "missing_categories": MISSING}
+    assert decide(CLAIMS[claim], PLAN, run(tmp_path, UP, UP, data=calibrated)).word == "undecidable here"
+
+
 def curve(levels=("recovered", "recovered"), mrr=((0.9, 0.8), 0.5)):
     """A study in which `dat` has these levels of HR@50 and HR@100, and this MRR in the samples and on the full data."""
     models = [{"dat": {"interval": (0.1, 0.3), "estimate": 0.2, "full": 0.25, "level": level}} for level in levels]

@@ -51,6 +51,7 @@ class Source:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
+    missing_categories: Mapping[str, float] | None = None
 
 
 def assemble(
@@ -107,6 +108,7 @@ def assemble(
         category_names=names,
         notes=tuple(notes),
         steps=source.steps,
+        missing_categories=source.missing_categories,
     )
 
 

@@ -40,6 +40,7 @@ class Interactions:
       category_names: names of the categories.
       notes: what the source lacked or what was dropped, one sentence each.
       steps: the filters that made the data, in order: name, users, items, interactions, categories after each.
+      missing_categories: shares of items and interactions without a category; None where none was filled.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Interactions:
     category_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     steps: tuple[Mapping[str, Any], ...] = ()
+    missing_categories: Mapping[str, float] | None = None
     item_title: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:

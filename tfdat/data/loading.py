@@ -225,6 +225,11 @@ def _source(name: str, metadata: Mapping[str, Any]) -> Source:
         name == f"{DATASET}/final" and not synthetic,
         synthetic,
         steps=tuple(metadata["steps"]),
+        missing_categories={
+            "items_before_filling": metadata["missing"]["items_without_category_before_filling"],
+            "items": metadata["missing"]["items_without_category"],
+            "interactions": metadata["missing"]["interactions_without_category"],
+        },
     )
 
 

@@ -153,6 +153,23 @@ def _sizes(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     return Finding(_word(same), reason)
 
 
+def _missing(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
+    """The share without a category is the published one, to the digits that are printed."""
+    missing = _run(evidence).data.missing_categories
+    if missing is None:
+        return Finding("undecidable here", "the run does not state which categories its data lacked")
+    shares = {
+        "items before filling": missing.items_before_filling,
+        "items after filling, of those without one before": (
+            missing.items / missing.items_before_filling if missing.items_before_filling else 0.0
+        ),
+        "interactions after filling": missing.interactions,
+    }
+    share, printed = shares[claim.left], float(claim.right)
+    reason = f"{claim.left}: {share:.2%} against {printed:.2%}"
+    return Finding("supported" if round(share, 4) == printed else "not supported", reason)
+
+
 def _recovered(claim: Claim, plan: ClaimsPlan, evidence: Evidence) -> Finding:
     """The small samples' mean, with a useful interval, holds the value of the full data."""
     return _of_curve(claim, plan, evidence, ("recovered",))
@@ -213,6 +230,7 @@ TESTS: Mapping[str, Test] = MappingProxyType(
         "level": _level,
         "epochs": _epochs,
         "sizes": _sizes,
+        "missing": _missing,
         "recovered": _recovered,
         "covered": _covered,
         "falls": _falls,

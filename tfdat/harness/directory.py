@@ -83,6 +83,7 @@ class RunSettings:
 
 def describe(interactions: Interactions) -> dict[str, Any]:
     """The `data` block of `config.json` and `results.json`."""
+    missing = interactions.missing_categories
     return {
         "name": interactions.name,
         "fingerprint": interactions.fingerprint,
@@ -95,6 +96,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "synthetic": interactions.synthetic,
         "notes": list(interactions.notes),
         "steps": [dict(step) for step in interactions.steps],
+        **({} if missing is None else {"missing_categories": dict(missing)}),
     }
 
 

@@ -132,12 +132,29 @@ class FilterStep(_Record):
     categories: NonNegativeInt | None = None
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class MissingCategories(_Record):
+    """What a data set lacked of categories.
+
+    Attributes:
+      items_before_filling: share of the reviewed items without one in the reviews' own release.
+      items, interactions: shares without one after filling from other releases.
+    """
+
+    items_before_filling: Share
+    items: Share
+    interactions: Share
+
+
 class DataDescription(_Record):
     """Which interactions a run used; what is not stated is None.
 
     Attributes:
       comparable_with_paper: False for synthetic data and for anything but Amazon Books.
       steps: from the raw files to what was used, in order.
+      missing_categories: before and after filling, where categories were filled.
       notes: what the source lacked or what was dropped, one sentence each.
     """
 
@@ -151,6 +168,7 @@ class DataDescription(_Record):
     comparable_with_paper: bool | None = None
     synthetic: bool = False
     steps: tuple[FilterStep, ...] = Field(default=(), strict=False)
+    missing_categories: MissingCategories | None = None
     notes: tuple[str, ...] = Field(default=(), strict=False)
 
 
