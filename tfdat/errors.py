@@ -50,6 +50,16 @@ def shortened(value: object, length: int = MAX_SHOWN) -> str:
     return shown if len(shown) <= length else f"{shown[: length - 3]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Examples:
+      >>> counted(1, "replicate"), counted(1200, "replicate")
+      ('1 replicate', '1,200 replicates')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _acts(character: str) -> bool:
     return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 

@@ -32,7 +32,7 @@ from tfdat.config.overrides import decision_fields, differences
 from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
-from tfdat.errors import UserError
+from tfdat.errors import UserError, counted
 from tfdat.evaluation.baselines import BASELINES, chosen_baselines
 from tfdat.frameworks import TRAINERS, framework
 from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
@@ -155,7 +155,8 @@ def main(argv: Sequence[str]) -> int:
         return write_replicate_files(interactions, settings, plan, arguments.export_replicates)
     out = arguments.out or default_out(arguments, config)
     print(
-        f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, {plan.replicates} replicates -> {out}"
+        f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, "
+        f"{counted(plan.replicates, 'replicate')} -> {out}"
     )
     print_data(interactions, notes)
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
@@ -205,7 +206,7 @@ def merge_shards(sources: Sequence[Path], out: Path | None) -> int:
     print(f"\n{root / 'results.json'} holds every value.")
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        print(f"{len(missing)} replicates are missing: {shown}", file=sys.stderr)
+        print(f"{counted(len(missing), 'replicate')} missing: {shown}", file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -219,7 +220,7 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
         print(results_table(stored.parse(outcome.results)))
         print(f"\n{out / 'results.json'} holds every value; `{command_line('tfdat.report', [out])}` draws the report.")
     if outcome.failed:
-        print(f"{len(outcome.failed)} tasks failed twice and were left out:", file=sys.stderr)
+        print(f"{counted(len(outcome.failed), 'task')} failed twice and left out:", file=sys.stderr)
         for task, reason in outcome.failed.items():
             print(f"  {task}: {reason}", file=sys.stderr)
         return 1

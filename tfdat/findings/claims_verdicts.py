@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
+from tfdat.errors import counted
 from tfdat.evaluation.metrics import METRICS
 from tfdat.findings.evidence import Evidence
 from tfdat.statistics.claims_plan import Claim, ClaimsPlan
@@ -268,7 +269,7 @@ def _unfit(tested: Sequence[MetricVerdict], metrics: Sequence[str], plan: Claims
         return silent[0]
     least = min((verdict.left.n for verdict in tested), default=0)
     if least < plan.least_replicates:
-        return f"{least} replicates; {plan.least_replicates} are needed"
+        return f"{counted(least, 'replicate')}; {plan.least_replicates} are needed"
     return ""
 
 

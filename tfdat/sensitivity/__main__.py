@@ -26,7 +26,7 @@ from tfdat.config import Config
 from tfdat.config.overrides import as_text
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
-from tfdat.errors import UserError, printable
+from tfdat.errors import UserError, counted, printable
 from tfdat.findings.multiverse_file import PARTS, multiverse_text
 from tfdat.findings.multiverse_plot import draw as draw_multiverse
 from tfdat.findings.sensitivity_file import Data
@@ -141,8 +141,8 @@ def try_combinations(
     out = arguments.out or default_folder("runs", "multiverse", arguments.data, f"seed{arguments.seed}")
     models = (len(design.combinations) + 1) * plan.replicates * len(plan.variants)
     print(
-        f"{len(design.combinations)} combinations of {len(design.levels)} decisions, with the base {models} models -> "
-        f"{out}",
+        f"{counted(len(design.combinations), 'combination')} of {counted(len(design.levels), 'decision')}, with the "
+        f"base {counted(models, 'model')} -> {out}",
         flush=True,
     )
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
