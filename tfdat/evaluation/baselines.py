@@ -1,71 +1,33 @@
-"""The baselines of every model besides chance: the most popular items, and three classics.
+"""The baselines of every model besides chance: the most popular items, and four classics.
 
 ItemKNN, ALS and BPR come from the `implicit` package (extra `baselines`). They train on the same pairs, with one
 thread and a fixed seed, so that they repeat to the bit, and are ranked as the models are. Their settings come from a
 small grid on two sparse sets of real Amazon reviews (Books and Digital Music, 3-cores), by HR@100 on each user's last
-*training* item; no test item was looked at.
+*training* item; no test item was looked at. EASE needs no package (`ease.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import importlib
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tfdat.errors import UserError, shortened
+from tfdat.evaluation.ease import ease
 from tfdat.evaluation.ranking import (
     RankedReplicate,
     rank_scores,
     rank_shared_scores,
     rank_vectors,
 )
-from tfdat.evaluation.sets import EvaluationSet, among_all
-
-Ranker = Callable[[EvaluationSet], RankedReplicate]
-"""A trained baseline: it ranks any evaluation set over the replicate's users and items."""
-
-
-class Holdout(Protocol):
-    """What a baseline reads of a replicate; see `tfdat.data.replicate.Replicate`."""
-
-    @property
-    def num_users(self) -> int: ...
-    @property
-    def num_items(self) -> int: ...
-    @property
-    def train_user(self) -> NDArray[np.int32]: ...
-    @property
-    def train_item(self) -> NDArray[np.int32]: ...
-    @property
-    def test_user(self) -> NDArray[np.int32]: ...
-    @property
-    def test_item(self) -> NDArray[np.int32]: ...
-    @property
-    def seen_indptr(self) -> NDArray[np.int64]: ...
-    @property
-    def seen_items(self) -> NDArray[np.int32]: ...
-
-
-class Recommender:
-    """A baseline: called, it trains and ranks the test items among all items; `fit` returns a `Ranker` instead."""
-
-    def __init__(self, fit: Callable[..., Ranker]) -> None:
-        self.fit = fit
-        functools.update_wrapper(self, fit)
-
-    def __call__(self, replicate: Holdout, seed: int = 0, **settings: Any) -> RankedReplicate:
-        """Trains on `replicate` with the baseline's `settings` and ranks its test items."""
-        return self.fit(replicate, seed, **settings)(among_all(replicate))
+from tfdat.evaluation.recommender import Holdout, Ranker, Recommender, alone_and_quiet, interactions_matrix
+from tfdat.evaluation.sets import EvaluationSet
 
 
 @Recommender
@@ -94,8 +56,8 @@ def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> Ranker:
       UserError: `implicit` is not installed.
     """
     del seed
-    matrix = _interactions(replicate)
-    with _alone_and_quiet():
+    matrix = interactions_matrix(replicate)
+    with alone_and_quiet():
         model = _implicit("nearest_neighbours").CosineRecommender(K=min(neighbors, replicate.num_items), num_threads=1)
         model.fit(matrix, show_progress=False)
 
@@ -133,7 +95,7 @@ def als(
     Raises:
       UserError: `implicit` is not installed.
     """
-    with _alone_and_quiet():
+    with alone_and_quiet():
         model = _implicit("cpu.als").AlternatingLeastSquares(
             factors=factors,
             regularization=regularization,
@@ -142,7 +104,7 @@ def als(
             num_threads=1,
             random_state=seed,
         )
-        model.fit(_interactions(replicate), show_progress=False)
+        model.fit(interactions_matrix(replicate), show_progress=False)
     return _factors(model)
 
 
@@ -168,7 +130,7 @@ def bpr(
     Raises:
       UserError: `implicit` is not installed.
     """
-    with _alone_and_quiet():
+    with alone_and_quiet():
         model = _implicit("cpu.bpr").BayesianPersonalizedRanking(
             factors=factors,
             learning_rate=learning_rate,
@@ -177,7 +139,7 @@ def bpr(
             num_threads=1,
             random_state=seed,
         )
-        model.fit(_interactions(replicate), show_progress=False)
+        model.fit(interactions_matrix(replicate), show_progress=False)
     return _factors(model)
 
 
@@ -223,6 +185,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             Baseline("itemknn", "ItemKNN", itemknn, *_IMPLICIT),
             Baseline("als", "ALS", als, *_IMPLICIT),
             Baseline("bpr", "BPR", bpr, *_IMPLICIT),
+            Baseline("ease", "EASE", ease),
         )
     }
 )
@@ -267,23 +230,6 @@ def _imported(module: str, requirement: str) -> Any:
 
 def _implicit(module: str) -> Any:
     return _imported(f"implicit.{module}", _IMPLICIT[1])
-
-
-@contextlib.contextmanager
-def _alone_and_quiet() -> Iterator[None]:
-    """One BLAS thread, and no warnings: of BLAS threads, and of sparse formats that are `implicit`'s own choice."""
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _interactions(replicate: Holdout) -> sp.csr_matrix[np.float32]:
-    """[U, I] with a 1 for each distinct training pair."""
-    shape = (replicate.num_users, replicate.num_items)
-    ones = np.ones(len(replicate.train_user), dtype=np.float32)
-    matrix = sp.csr_matrix((ones, (replicate.train_user, replicate.train_item)), shape=shape)
-    matrix.data[:] = 1
-    return matrix
 
 
 def _factors(model: Any) -> Ranker:
