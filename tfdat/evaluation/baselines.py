@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -19,13 +19,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tfdat.errors import UserError, shortened
-from tfdat.evaluation.ease import ease
-from tfdat.evaluation.ranking import (
-    RankedReplicate,
-    rank_scores,
-    rank_shared_scores,
-    rank_vectors,
+from tfdat.evaluation.ease import check_items, ease
+from tfdat.evaluation.parameters import (
+    BaselineSettings,
+    Searched,
+    Value,
+    float_range,
+    int_range,
+    one_of,
+    parsed_settings,
 )
+from tfdat.evaluation.ranking import RankedReplicate, rank_scores, rank_shared_scores, rank_vectors
 from tfdat.evaluation.recommender import Holdout, Ranker, Recommender, alone_and_quiet, interactions_matrix
 from tfdat.evaluation.sets import EvaluationSet
 
@@ -153,6 +157,8 @@ class Baseline:
       recommender: what trains it and ranks.
       package: what it needs beyond tfdat's own dependencies, by the name it is imported by, or None.
       requirement: what pip is asked for, with `package`.
+      searched: the settings that a sweep searches; without them it cannot be tuned.
+      check_items: refuses a number of items that it cannot take, before anything is trained.
     """
 
     key: str
@@ -160,10 +166,12 @@ class Baseline:
     recommender: Recommender
     package: str | None = None
     requirement: str = ""
+    searched: tuple[Searched, ...] = ()
+    check_items: Callable[[int], None] = lambda _: None
 
-    def fit(self, replicate: Holdout, seed: int) -> Ranker:
-        """Trains on `replicate`."""
-        return self.recommender.fit(replicate, seed)
+    def fit(self, replicate: Holdout, seed: int, settings: Mapping[str, Value] = MappingProxyType({})) -> Ranker:
+        """Trains on `replicate` with `settings`, the others as by default."""
+        return self.recommender.fit(replicate, seed, **settings)
 
     def __call__(self, replicate: Holdout, seed: int) -> RankedReplicate:
         """Trains on `replicate` and ranks its test items among all items."""
@@ -177,15 +185,51 @@ class Baseline:
 
 _IMPLICIT = ("implicit", "implicit>=0.7.2,<0.8")
 
+_FACTORS = one_of("factors", (16, 32, 64, 128, 256), "room for taste; few interactions per user cannot fill much")
+
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
         baseline.key: baseline
         for baseline in (
             Baseline("mostpop", "MostPop", mostpop),
-            Baseline("itemknn", "ItemKNN", itemknn, *_IMPLICIT),
-            Baseline("als", "ALS", als, *_IMPLICIT),
-            Baseline("bpr", "BPR", bpr, *_IMPLICIT),
-            Baseline("ease", "EASE", ease),
+            Baseline(
+                "itemknn",
+                "ItemKNN",
+                itemknn,
+                *_IMPLICIT,
+                searched=(int_range("neighbors", 5, 2000, "few keep the similar ones, many reach rare items"),),
+            ),
+            Baseline(
+                "als",
+                "ALS",
+                als,
+                *_IMPLICIT,
+                searched=(
+                    _FACTORS,
+                    float_range("regularization", 0.01, 1000.0, "sparse data need much more than the package's .01"),
+                    float_range("alpha", 0.5, 100.0, "the confidence of a pair; 40 is the authors' choice"),
+                    int_range("iterations", 5, 50, "stopping early regularises too"),
+                ),
+            ),
+            Baseline(
+                "bpr",
+                "BPR",
+                bpr,
+                *_IMPLICIT,
+                searched=(
+                    _FACTORS,
+                    float_range("learning_rate", 0.005, 0.5, "step of the gradient descent"),
+                    float_range("regularization", 0.0005, 0.5, "too little learns the training pairs by heart"),
+                    int_range("iterations", 20, 500, "passes; trades off against the learning rate"),
+                ),
+            ),
+            Baseline(
+                "ease",
+                "EASE",
+                ease,
+                searched=(float_range("regularization", 1.0, 5000.0, "its only setting; the paper's are 200 to 1000"),),
+                check_items=check_items,
+            ),
         )
     }
 )
@@ -213,6 +257,15 @@ def chosen_baselines(names: Iterable[str]) -> tuple[str, ...]:
     chosen = tuple(name for name in names if name != "chance")
     check_baselines(chosen)
     return chosen
+
+
+def chosen_settings(texts: Iterable[str], names: Iterable[str]) -> BaselineSettings:
+    """The `--baseline-set` texts for the baselines `names`; see `parsed_settings`.
+
+    Raises:
+      UserError: as `parsed_settings`.
+    """
+    return parsed_settings(texts, {name: BASELINES[name].recommender for name in names})
 
 
 def _imported(module: str, requirement: str) -> Any:
