@@ -259,13 +259,13 @@ def chosen_baselines(names: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
-def chosen_settings(texts: Iterable[str], names: Iterable[str]) -> BaselineSettings:
+def chosen_settings(texts: Iterable[str], names: Iterable[str], with_defaults: bool = False) -> BaselineSettings:
     """The `--baseline-set` texts for the baselines `names`; see `parsed_settings`.
 
     Raises:
       UserError: as `parsed_settings`.
     """
-    return parsed_settings(texts, {name: BASELINES[name].recommender for name in names})
+    return parsed_settings(texts, {name: BASELINES[name].recommender for name in names}, with_defaults)
 
 
 def _imported(module: str, requirement: str) -> Any:

@@ -65,12 +65,15 @@ def defaults(recommender: Recommender) -> dict[str, Value]:
     return {argument.name: argument.default for argument in arguments}
 
 
-def parsed_settings(texts: Iterable[str], recommenders: Mapping[str, Recommender]) -> BaselineSettings:
-    """`als.factors=64` texts by baseline and name, those that equal the default left out.
+def parsed_settings(
+    texts: Iterable[str], recommenders: Mapping[str, Recommender], with_defaults: bool = False
+) -> BaselineSettings:
+    """`als.factors=64` texts by baseline and name.
 
     Args:
       texts: as the command line gives them.
       recommenders: the baselines that are trained, by key.
+      with_defaults: whether to keep those that equal the default.
 
     Raises:
       UserError: a text that is no assignment, a baseline that is not trained, an unknown setting, a value that is not a
@@ -91,7 +94,7 @@ def parsed_settings(texts: Iterable[str], recommenders: Mapping[str, Recommender
         if name in given.setdefault(baseline, {}):
             raise UserError(f"--baseline-set gives {key} twice. Leave one of them.")
         given[baseline][name] = _number(key, value, _default(known, baseline, name))
-    return without_defaults(given, recommenders)
+    return given if with_defaults else without_defaults(given, recommenders)
 
 
 def checked_settings(found: Any, recommenders: Mapping[str, Recommender]) -> BaselineSettings:
