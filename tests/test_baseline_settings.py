@@ -84,7 +84,7 @@ def test_the_command_line_refuses_before_anything_is_read(capsys):
 def perform(folder, baselines, **settings):
     data = small_interactions()
     about = RunSettings("cornelisse2024", 1, "tensorflow", describe(data), CONFIG, baseline_settings=settings)
-    return run(data, about, Plan(("two-tower",), baselines, 1, workers=1, progress="off"), folder)
+    return run(data, about, Plan(("two-tower",), baselines, 1, workers=1, progress="quiet"), folder)
 
 
 def test_a_run_uses_stores_and_shows_them(tmp_path):

@@ -86,7 +86,7 @@ def make_parser() -> Parser:
         action="extend",
         default=[],
         metavar="B.KEY=VALUE,...",
-        help="settings of baselines, as `python -m tfdat.tune --model B` finds them: als.factors=64,als.alpha=10",
+        help="settings of baselines, as tfdat.tune finds them: als.factors=64,als.alpha=10",
     )
     add_options(what, "--replicates", "--seed", "--set")
     where = parser.add_argument_group("where")
