@@ -80,7 +80,7 @@ def test_itemknn_keeps_the_nearest(data):
     assert np.mean(all_of_them.full.pessimistic - all_of_them.full.optimistic) < 50
 
 
-@pytest.mark.parametrize("name", ["itemknn", "als", "bpr"])
+@pytest.mark.parametrize("name", ["itemknn", "als", "bpr", "ease"])
 def test_classics_find_the_planted_groups_and_repeat_to_the_bit(data, name):
     ranked = BASELINES[name](data, 3)
     assert same(ranked, BASELINES[name](data, 3))
@@ -96,7 +96,7 @@ def test_another_seed_is_another_model(data, method):
     assert method(data, 3).score_spread != method(data, 4).score_spread
 
 
-@pytest.mark.parametrize("name", ["mostpop", "itemknn"])
+@pytest.mark.parametrize("name", ["mostpop", "itemknn", "ease"])
 def test_what_is_not_random_ignores_the_seed(data, name):
     assert same(BASELINES[name](data, 3), BASELINES[name](data, 4))
 
@@ -133,5 +133,5 @@ def test_a_missing_package_names_the_command(data, name, monkeypatch):
 
 
 def test_an_unknown_baseline_is_named():
-    with pytest.raises(ValueError, match=r"Unknown baseline 'svd'\. Known: mostpop, itemknn, als, bpr"):
+    with pytest.raises(ValueError, match=r"Unknown baseline 'svd'\. Known: mostpop, itemknn, als, bpr, ease"):
         check_baselines(["mostpop", "svd"])

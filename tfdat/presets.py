@@ -183,6 +183,8 @@ def _from_file(path: Path) -> Config:
     if not path.is_file():
         raise UserError(f"There is no preset file {path}.")
     content = read_object(path)
+    if "baseline_settings" in content and "config" not in content:
+        raise UserError(f"{path} holds settings of a baseline, no preset: {shortened(content.get('use'))} uses them.")
     settings = content.get("config", content)
     if not isinstance(settings, Mapping):
         raise UserError(f"{path} should hold an object of settings, or one under 'config'.")

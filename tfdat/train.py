@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfdat import __version__
 from tfdat.cli import (
@@ -33,7 +34,8 @@ from tfdat.config.variants import VARIANTS
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError, counted
-from tfdat.evaluation.baselines import BASELINES, chosen_baselines
+from tfdat.evaluation.baselines import BASELINES, chosen_baselines, chosen_settings
+from tfdat.evaluation.parameters import DEFAULTS, BaselineSettings
 from tfdat.frameworks import TRAINERS, framework
 from tfdat.harness.devices import STRATEGIES, Strategy, choose_strategy, cluster_position, gpus
 from tfdat.harness.directory import RunSettings, describe, environment
@@ -77,6 +79,14 @@ def make_parser() -> Parser:
         default="",
         metavar="A,B",
         help=f"beside chance and MostPop: {', '.join(sorted(BASELINES))}",
+    )
+    what.add_argument(
+        "--baseline-set",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="B.KEY=VALUE,...",
+        help="settings of baselines, as tfdat.tune finds them: als.factors=64,als.alpha=10",
     )
     add_options(what, "--replicates", "--seed", "--set")
     where = parser.add_argument_group("where")
@@ -125,11 +135,13 @@ def main(argv: Sequence[str]) -> int:
     if arguments.merge:
         return merge_shards(arguments.merge, arguments.out)
     config, changed = resolve(arguments.preset, arguments.data, arguments.assignments)
+    baselines = chosen_baselines(arguments.baselines)
+    baseline_settings = chosen_settings(arguments.baseline_set, baselines)
     wanted = wanted_strategy(arguments.framework, arguments.strategy)
     strategy, choice = choose_strategy(wanted, arguments.replicates)
     plan = Plan(
         variants=check_variants(arguments.variants),
-        baselines=chosen_baselines(arguments.baselines),
+        baselines=baselines,
         replicates=arguments.replicates,
         shard=parse_shard(arguments.shard),
         workers=arguments.workers,
@@ -142,7 +154,13 @@ def main(argv: Sequence[str]) -> int:
     )
     interactions = load_data(arguments)
     settings = RunSettings(
-        arguments.preset, arguments.seed, arguments.framework, describe(interactions), config, describe_devices(plan)
+        arguments.preset,
+        arguments.seed,
+        arguments.framework,
+        describe(interactions),
+        config,
+        describe_devices(plan),
+        baseline_settings,
     )
     notes = [
         *changed,
@@ -153,7 +171,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.export_replicates:
         print_data(interactions, notes)
         return write_replicate_files(interactions, settings, plan, arguments.export_replicates)
-    out = arguments.out or default_out(arguments, config)
+    out = arguments.out or default_out(arguments, config, baseline_settings)
     print(
         f"tfdat {__version__}: preset {arguments.preset}, seed {arguments.seed}, "
         f"{counted(plan.replicates, 'replicate')} -> {out}"
@@ -227,12 +245,13 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
     return 0
 
 
-def default_out(arguments: argparse.Namespace, config: Config) -> Path:
+def default_out(arguments: argparse.Namespace, config: Config, baseline_settings: BaselineSettings = DEFAULTS) -> Path:
     """A folder named after the data, the preset, the seed and, where settings differ from the preset's, a hash."""
     parts = [arguments.data, Path(arguments.preset).stem, f"seed{arguments.seed}"]
     if arguments.framework != next(iter(TRAINERS)):
         parts.append(arguments.framework)
-    different = differences(resolve(arguments.preset, arguments.data, ())[0], config)
+    different: dict[str, Any] = {**differences(resolve(arguments.preset, arguments.data, ())[0], config)}
+    different |= {key: dict(values) for key, values in baseline_settings.items()}
     if different:
         parts.append(hashlib.sha256(json.dumps(different, sort_keys=True, default=str).encode()).hexdigest()[:8])
     return default_folder("runs", *parts)

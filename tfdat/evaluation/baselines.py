@@ -1,71 +1,37 @@
-"""The baselines of every model besides chance: the most popular items, and three classics.
+"""The baselines of every model besides chance: the most popular items, and four classics.
 
 ItemKNN, ALS and BPR come from the `implicit` package (extra `baselines`). They train on the same pairs, with one
 thread and a fixed seed, so that they repeat to the bit, and are ranked as the models are. Their settings come from a
 small grid on two sparse sets of real Amazon reviews (Books and Digital Music, 3-cores), by HR@100 on each user's last
-*training* item; no test item was looked at.
+*training* item; no test item was looked at. EASE needs no package (`ease.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import importlib
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tfdat.errors import UserError, shortened
-from tfdat.evaluation.ranking import (
-    RankedReplicate,
-    rank_scores,
-    rank_shared_scores,
-    rank_vectors,
+from tfdat.evaluation.ease import check_items, ease
+from tfdat.evaluation.parameters import (
+    BaselineSettings,
+    Searched,
+    Value,
+    float_range,
+    int_range,
+    one_of,
+    parsed_settings,
 )
-from tfdat.evaluation.sets import EvaluationSet, among_all
-
-Ranker = Callable[[EvaluationSet], RankedReplicate]
-"""A trained baseline: it ranks any evaluation set over the replicate's users and items."""
-
-
-class Holdout(Protocol):
-    """What a baseline reads of a replicate; see `tfdat.data.replicate.Replicate`."""
-
-    @property
-    def num_users(self) -> int: ...
-    @property
-    def num_items(self) -> int: ...
-    @property
-    def train_user(self) -> NDArray[np.int32]: ...
-    @property
-    def train_item(self) -> NDArray[np.int32]: ...
-    @property
-    def test_user(self) -> NDArray[np.int32]: ...
-    @property
-    def test_item(self) -> NDArray[np.int32]: ...
-    @property
-    def seen_indptr(self) -> NDArray[np.int64]: ...
-    @property
-    def seen_items(self) -> NDArray[np.int32]: ...
-
-
-class Recommender:
-    """A baseline: called, it trains and ranks the test items among all items; `fit` returns a `Ranker` instead."""
-
-    def __init__(self, fit: Callable[..., Ranker]) -> None:
-        self.fit = fit
-        functools.update_wrapper(self, fit)
-
-    def __call__(self, replicate: Holdout, seed: int = 0, **settings: Any) -> RankedReplicate:
-        """Trains on `replicate` with the baseline's `settings` and ranks its test items."""
-        return self.fit(replicate, seed, **settings)(among_all(replicate))
+from tfdat.evaluation.ranking import RankedReplicate, rank_scores, rank_shared_scores, rank_vectors
+from tfdat.evaluation.recommender import Holdout, Ranker, Recommender, alone_and_quiet, interactions_matrix
+from tfdat.evaluation.sets import EvaluationSet
 
 
 @Recommender
@@ -94,8 +60,8 @@ def itemknn(replicate: Holdout, seed: int = 0, neighbors: int = 200) -> Ranker:
       UserError: `implicit` is not installed.
     """
     del seed
-    matrix = _interactions(replicate)
-    with _alone_and_quiet():
+    matrix = interactions_matrix(replicate)
+    with alone_and_quiet():
         model = _implicit("nearest_neighbours").CosineRecommender(K=min(neighbors, replicate.num_items), num_threads=1)
         model.fit(matrix, show_progress=False)
 
@@ -133,7 +99,7 @@ def als(
     Raises:
       UserError: `implicit` is not installed.
     """
-    with _alone_and_quiet():
+    with alone_and_quiet():
         model = _implicit("cpu.als").AlternatingLeastSquares(
             factors=factors,
             regularization=regularization,
@@ -142,7 +108,7 @@ def als(
             num_threads=1,
             random_state=seed,
         )
-        model.fit(_interactions(replicate), show_progress=False)
+        model.fit(interactions_matrix(replicate), show_progress=False)
     return _factors(model)
 
 
@@ -168,7 +134,7 @@ def bpr(
     Raises:
       UserError: `implicit` is not installed.
     """
-    with _alone_and_quiet():
+    with alone_and_quiet():
         model = _implicit("cpu.bpr").BayesianPersonalizedRanking(
             factors=factors,
             learning_rate=learning_rate,
@@ -177,7 +143,7 @@ def bpr(
             num_threads=1,
             random_state=seed,
         )
-        model.fit(_interactions(replicate), show_progress=False)
+        model.fit(interactions_matrix(replicate), show_progress=False)
     return _factors(model)
 
 
@@ -191,6 +157,8 @@ class Baseline:
       recommender: what trains it and ranks.
       package: what it needs beyond tfdat's own dependencies, by the name it is imported by, or None.
       requirement: what pip is asked for, with `package`.
+      searched: the settings that a sweep searches; without them it cannot be tuned.
+      check_items: refuses a number of items that it cannot take, before anything is trained.
     """
 
     key: str
@@ -198,10 +166,12 @@ class Baseline:
     recommender: Recommender
     package: str | None = None
     requirement: str = ""
+    searched: tuple[Searched, ...] = ()
+    check_items: Callable[[int], None] = lambda _: None
 
-    def fit(self, replicate: Holdout, seed: int) -> Ranker:
-        """Trains on `replicate`."""
-        return self.recommender.fit(replicate, seed)
+    def fit(self, replicate: Holdout, seed: int, settings: Mapping[str, Value] = MappingProxyType({})) -> Ranker:
+        """Trains on `replicate` with `settings`, the others as by default."""
+        return self.recommender.fit(replicate, seed, **settings)
 
     def __call__(self, replicate: Holdout, seed: int) -> RankedReplicate:
         """Trains on `replicate` and ranks its test items among all items."""
@@ -215,14 +185,51 @@ class Baseline:
 
 _IMPLICIT = ("implicit", "implicit>=0.7.2,<0.8")
 
+_FACTORS = one_of("factors", (16, 32, 64, 128, 256), "room for taste; few interactions per user cannot fill much")
+
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
         baseline.key: baseline
         for baseline in (
             Baseline("mostpop", "MostPop", mostpop),
-            Baseline("itemknn", "ItemKNN", itemknn, *_IMPLICIT),
-            Baseline("als", "ALS", als, *_IMPLICIT),
-            Baseline("bpr", "BPR", bpr, *_IMPLICIT),
+            Baseline(
+                "itemknn",
+                "ItemKNN",
+                itemknn,
+                *_IMPLICIT,
+                searched=(int_range("neighbors", 5, 2000, "few keep the similar ones, many reach rare items"),),
+            ),
+            Baseline(
+                "als",
+                "ALS",
+                als,
+                *_IMPLICIT,
+                searched=(
+                    _FACTORS,
+                    float_range("regularization", 0.01, 1000.0, "sparse data need much more than the package's .01"),
+                    float_range("alpha", 0.5, 100.0, "the confidence of a pair; 40 is the authors' choice"),
+                    int_range("iterations", 5, 50, "stopping early regularises too"),
+                ),
+            ),
+            Baseline(
+                "bpr",
+                "BPR",
+                bpr,
+                *_IMPLICIT,
+                searched=(
+                    _FACTORS,
+                    float_range("learning_rate", 0.005, 0.5, "step of the gradient descent"),
+                    float_range("regularization", 0.0005, 0.5, "too little learns the training pairs by heart"),
+                    int_range("iterations", 20, 500, "passes; trades off against the learning rate"),
+                ),
+            ),
+            Baseline(
+                "ease",
+                "EASE",
+                ease,
+                searched=(float_range("regularization", 1.0, 5000.0, "its only setting; the paper's are 200 to 1000"),),
+                check_items=check_items,
+            ),
         )
     }
 )
@@ -252,6 +259,15 @@ def chosen_baselines(names: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
+def chosen_settings(texts: Iterable[str], names: Iterable[str], with_defaults: bool = False) -> BaselineSettings:
+    """The `--baseline-set` texts for the baselines `names`; see `parsed_settings`.
+
+    Raises:
+      UserError: as `parsed_settings`.
+    """
+    return parsed_settings(texts, {name: BASELINES[name].recommender for name in names}, with_defaults)
+
+
 def _imported(module: str, requirement: str) -> Any:
     try:
         return importlib.import_module(module)
@@ -267,23 +283,6 @@ def _imported(module: str, requirement: str) -> Any:
 
 def _implicit(module: str) -> Any:
     return _imported(f"implicit.{module}", _IMPLICIT[1])
-
-
-@contextlib.contextmanager
-def _alone_and_quiet() -> Iterator[None]:
-    """One BLAS thread, and no warnings: of BLAS threads, and of sparse formats that are `implicit`'s own choice."""
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _interactions(replicate: Holdout) -> sp.csr_matrix[np.float32]:
-    """[U, I] with a 1 for each distinct training pair."""
-    shape = (replicate.num_users, replicate.num_items)
-    ones = np.ones(len(replicate.train_user), dtype=np.float32)
-    matrix = sp.csr_matrix((ones, (replicate.train_user, replicate.train_item)), shape=shape)
-    matrix.data[:] = 1
-    return matrix
 
 
 def _factors(model: Any) -> Ranker:

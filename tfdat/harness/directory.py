@@ -16,6 +16,8 @@ from tfdat.config import Config
 from tfdat.config.overrides import differences, from_dict, to_dict
 from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError, shortened
+from tfdat.evaluation.baselines import BASELINES
+from tfdat.evaluation.parameters import BaselineSettings, checked_settings, settings_text
 from tfdat.harness.atomic_files import (
     json_bytes,
     read_json,
@@ -57,6 +59,7 @@ class RunSettings:
       strategy: how many devices share a replicate: their sums round differently.
       data: name and fingerprint of the data set, with its sizes.
       config: every decision.
+      baseline_settings: of baselines, where they are not the defaults.
     """
 
     preset: str
@@ -65,6 +68,7 @@ class RunSettings:
     data: dict[str, Any]
     config: Config
     strategy: str = "one"
+    baseline_settings: BaselineSettings = dataclasses.field(default_factory=dict)
 
     def to_json(self, extent: Extent | None = None) -> dict[str, Any]:
         """The content of `config.json`, with how much was requested where it is a run's."""
@@ -78,7 +82,18 @@ class RunSettings:
             **({} if extent is None else dataclasses.asdict(extent)),
             "data": self.data,
             "config": to_dict(self.config),
+            **({"baseline_settings": self.baseline_settings} if self.baseline_settings else {}),
         }
+
+    def joined(self, other: RunSettings, mine: Extent, others: Extent) -> tuple[RunSettings, RunSettings]:
+        """Both with the settings of baselines that only one of them trains: these cannot contradict each other."""
+        own, new = self.baseline_settings, other.baseline_settings
+        kept = {name: own[name] for name in own if name not in others.methods}
+        added = {name: new[name] for name in new if name not in mine.methods}
+        return (
+            dataclasses.replace(self, baseline_settings=dict(sorted({**own, **added}.items()))),
+            dataclasses.replace(other, baseline_settings=dict(sorted({**new, **kept}.items()))),
+        )
 
 
 def describe(interactions: Interactions) -> dict[str, Any]:
@@ -230,14 +245,15 @@ class RunDirectory:
           UserError: the directory holds a run with other settings; the message names the fields that differ.
           OSError: the directory cannot be written.
         """
-        present = self.settings()
+        present, before = self.settings(), self.extent()
+        if present is not None and extent is not None:
+            present, settings = present.joined(settings, before, extent)
         different = [] if present is None else differing(present, settings)
         if different:
             raise UserError(
                 f"{self.root} holds a run with other settings: {'; '.join(different)}. "
                 "Choose another --out, or give the same settings to resume it."
             )
-        before = self.extent()
         after = before | extent if extent else before
         content = json_bytes((present or settings).to_json(after))  # may refuse, so before anything is made
         self.root.mkdir(parents=True, exist_ok=True)
@@ -302,10 +318,18 @@ def _settings(path: Path) -> RunSettings | None:
         raise UserError(f"{path} is not a configuration that tfdat wrote: `data` has no name or fingerprint.")
     try:
         config = from_dict(content["config"])
+        recommenders = {key: baseline.recommender for key, baseline in BASELINES.items()}
+        baseline_settings = checked_settings(content.get("baseline_settings", {}), recommenders)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a configuration that tfdat wrote: {error}") from None
     return RunSettings(
-        content["preset"], content["seed"], content["framework"], content["data"], config, content["strategy"]
+        content["preset"],
+        content["seed"],
+        content["framework"],
+        content["data"],
+        config,
+        content["strategy"],
+        baseline_settings,
     )
 
 
@@ -322,4 +346,7 @@ def differing(present: RunSettings, wanted: RunSettings) -> list[str]:
         f"{key} is {shortened(there)} there and {shortened(here)} here"
         for key, (there, here) in differences(present.config, wanted.config).items()
     ]
+    if present.baseline_settings != wanted.baseline_settings:
+        there, here = (settings_text(run.baseline_settings) or "none" for run in (present, wanted))
+        different.append(f"--baseline-set is {there} there and {here} here")
     return different

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
-from tfdat.evaluation.baselines import Ranker
 from tfdat.evaluation.metrics import chance, headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
+from tfdat.evaluation.recommender import Ranker
 from tfdat.evaluation.sets import EvaluationSet, by_protocol
 from tfdat.frameworks.contract import TrainedModel
 

@@ -46,10 +46,19 @@ def collect(
         "variants": {name: _block(found, settings) for name, found in records.items() if name in VARIANTS and found},
         "baselines": {
             "chance": _chance(records["mostpop"], settings),
-            **{name: _block(found, settings) for name, found in records.items() if name not in VARIANTS and found},
+            **{
+                name: {**_block(found, settings), **_changed_settings(name, settings)}
+                for name, found in records.items()
+                if name not in VARIANTS and found
+            },
         },
         "failed": {name: failed for name in methods if (failed := _failed(directory, name, numbers))},
     }
+
+
+def _changed_settings(baseline: str, settings: RunSettings) -> dict[str, Any]:
+    changed = settings.baseline_settings.get(baseline)
+    return {"baseline_settings": dict(changed)} if changed else {}
 
 
 def _failed(directory: RunDirectory, method: str, numbers: Sequence[int]) -> list[int]:

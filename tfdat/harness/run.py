@@ -14,6 +14,7 @@ from tfdat.config.variants import VARIANTS
 from tfdat.data.columns import cached_directory, load_cached, temporary_folder, write_columns
 from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError, shortened
+from tfdat.evaluation.baselines import BASELINES
 from tfdat.frameworks.contract import OnEpoch
 from tfdat.harness.atomic_files import remove_leftovers, write_json
 from tfdat.harness.devices import (
@@ -112,7 +113,9 @@ def run(interactions: Interactions, settings: RunSettings, plan: Plan, root: Pat
     tasks = missing_tasks(directory, plan)
     if tasks:
         # The first draw is made here, so that data that cannot fit are refused before anything starts.
-        Experiment(interactions, settings.config, settings.seed).replicate(tasks[0].number)
+        first = Experiment(interactions, settings.config, settings.seed).replicate(tasks[0].number)
+        for name in {task.method for task in tasks} & set(BASELINES):
+            BASELINES[name].check_items(first.num_items)
     outcome = run_several(interactions, {"": (settings, directory)}, plan)[""]
     if outcome.results is None and not outcome.trained and writes_results(plan.strategy):
         return dataclasses.replace(outcome, results=summarize_run(directory, settings, plan))
@@ -252,7 +255,14 @@ class _Setup:
         @functools.lru_cache(maxsize=1)
         def experiment(run: str) -> Experiment:
             settings = self.runs[run][0]
-            return Experiment(interactions, settings.config, settings.seed, settings.framework, strategy)
+            return Experiment(
+                interactions,
+                settings.config,
+                settings.seed,
+                settings.framework,
+                strategy,
+                settings.baseline_settings,
+            )
 
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:
             settings, directory = self.runs[task.run]

@@ -17,6 +17,7 @@ from tfdat.data.panel import FullData
 from tfdat.data.replicate import Replicate, build_replicate
 from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
+from tfdat.evaluation.parameters import DEFAULTS, BaselineSettings
 from tfdat.frameworks import framework
 from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainingState
 from tfdat.harness.atomic_files import write_arrays
@@ -48,6 +49,7 @@ class Experiment:
       seed: the seed of the run.
       framework_name: who trains the variants, a name in `tfdat.frameworks.TRAINERS`.
       strategy: a `tf.distribute` strategy, or None for one device.
+      baseline_settings: of baselines, where they are not the defaults.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Experiment:
         seed: int,
         framework_name: str = "tensorflow",
         strategy: Any = None,
+        baseline_settings: BaselineSettings = DEFAULTS,
     ) -> None:
         self.interactions, self.config, self.seed, self.framework_name = interactions, config, seed, framework_name
-        self._strategy = strategy
+        self._strategy, self._baseline_settings = strategy, baseline_settings
         self._index = UserIndex.build(interactions.user, interactions.num_users)
         self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
 
@@ -92,7 +95,8 @@ class Experiment:
             return variant_record(trained, replicate, config, task.method)
         if task.method not in BASELINES:
             raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
-        rank = BASELINES[task.method].fit(replicate, replicate.randomness.integer(task.method))
+        settings = self._baseline_settings.get(task.method, {})
+        rank = BASELINES[task.method].fit(replicate, replicate.randomness.integer(task.method), settings)
         return baseline_record(rank, replicate, self.config, task.method)
 
 

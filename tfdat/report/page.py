@@ -16,6 +16,7 @@ from tfdat.config import Config
 from tfdat.config.overrides import as_text, decision_fields, differences, from_dict
 from tfdat.errors import printable
 from tfdat.evaluation.metrics import METRICS
+from tfdat.evaluation.parameters import settings_text
 from tfdat.findings.claims_verdicts import judge
 from tfdat.findings.evidence import Evidence, first_plan
 from tfdat.findings.learning_curve_file import share
@@ -166,6 +167,8 @@ def command(results: Results, config: Config | None) -> str:
     parts = ["python", "-m", "tfdat.train", "--preset", results.preset if known else "cornelisse2024"]
     parts += ["--data", results.data.name or "?", "--variants", ",".join(results.variants)]
     parts += ["--baselines", ",".join(others)] if others else []
+    changed = {name: found for name in others if (found := results.baselines[name].baseline_settings)}
+    parts += ["--baseline-set", settings_text(changed)] if changed else []
     parts += ["--framework", "torch"] if results.framework.startswith("torch") else []
     parts += ["--replicates", str(max(counts)), "--seed", str(results.seed)]
     for key, value in settings.items():

@@ -83,6 +83,7 @@ class Variant(_Record):
       collapse_reasons: how that was seen, one sentence each.
       candidates, users: ranked items and test users, one number for all replicates or one each.
       replicate_ids: names of the samples, so that runs that share some can be paired.
+      baseline_settings: of a baseline, where they are not the defaults.
     """
 
     metrics: Annotated[dict[str, StoredEstimate], Field(min_length=1)]
@@ -94,6 +95,7 @@ class Variant(_Record):
     candidates: Counts = ()
     users: Counts = ()
     replicate_ids: tuple[str, ...] | None = None
+    baseline_settings: dict[str, int | FiniteFloat] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _same_replicates(self) -> Variant:

@@ -108,6 +108,7 @@ def table_notes(results: Results) -> list[str]:
     notes += _uninformative_notes(results)
     notes += [_collapse_note(name, variant) for name, variant in results.variants.items() if variant.collapsed]
     notes += [f"FAILED: {label(name)} in replicates {', '.join(map(str, at))}." for name, at in results.failed.items()]
+    notes += _settings_notes(results)
     below = below_mostpop(results)
     notes += [f"Below MostPop: {label(name)} on {', '.join(metrics)}." for name, metrics in below.items()]
     if results.data.comparable_with_paper:
@@ -120,6 +121,16 @@ def _uninformative_notes(results: Results) -> list[str]:
     for variant in results.variants.values():
         found |= uninformative(results, variant)
     return [f"{metric_label(key)} says nothing here: {reason}." for key, reason in found.items()]
+
+
+def _settings_notes(results: Results) -> list[str]:
+    changed = {name: found for name, baseline in results.baselines.items() if (found := baseline.baseline_settings)}
+    texts = [
+        f"{label(name)} ({', '.join(f'{plain(key)}={value:g}' for key, value in settings.items())})"
+        for name, settings in changed.items()
+    ]
+    rest = [label(name) for name in results.baselines if name not in (*_FIRST_BASELINES, *changed)]
+    return [f"Settings given: {', '.join(texts)}; default: {', '.join(rest) or 'no other'}."] if texts else []
 
 
 def _collapse_note(name: str, variant: Variant) -> str:

@@ -1,10 +1,11 @@
-"""`python -m tfdat.tune`: search the settings by which DAT does best on validation items."""
+"""`python -m tfdat.tune`: search the settings by which DAT, or a baseline, does best on validation items."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from tfdat.cli import (
     HelpFormatter,
@@ -14,6 +15,7 @@ from tfdat.cli import (
     add_version,
     default_folder,
     load_data,
+    names,
     positive,
     print_data,
     resumable,
@@ -22,20 +24,28 @@ from tfdat.cli import (
 from tfdat.config.overrides import apply_assignments, with_values
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError
+from tfdat.evaluation.baselines import check_baselines
 from tfdat.evaluation.metrics import METRICS
+from tfdat.harness.atomic_files import read_json
 from tfdat.presets import PRESETS, resolve
+from tfdat.tune.models import DAT, MODELS, baseline_space, check_algorithm, kept_settings
 from tfdat.tune.space import ALGORITHMS, FIXED, SPACE, describe, without
 
 _SHOWN = 15
 
 _DESCRIPTION = f"""\
-Search the settings by which DAT does best, and write them as a preset.
+Search the settings by which DAT does best, and write them as a preset; or those of a baseline (--model).
 
 A trial trains on what a user did before the second-last interaction and is scored on that one; the last interaction,
 the test item, is not looked at. The best trial becomes OUT/best.json, which `--preset` accepts:
 
   python -m tfdat.tune --data interactions.csv --hours 2 --workers 2 --out sweep
   python -m tfdat.train --data interactions.csv --preset sweep/best.json --baselines itemknn,als,bpr
+
+A baseline is tuned the same way, on the same items, and its best settings are printed as options of tfdat.train:
+
+  python -m tfdat.tune --data interactions.csv --model als --out als
+  python -m tfdat.train --data interactions.csv --baselines als --baseline-set als.factors=64,als.alpha=10
 
 A sweep resumes: the same command after an interruption goes on; --trials may be higher then.
 A setting given with --set is kept and not searched. `--space` lists what is searched.
@@ -57,6 +67,15 @@ def make_parser() -> Parser:
     parser = Parser(prog="python -m tfdat.tune", description=_DESCRIPTION, formatter_class=HelpFormatter)
     what = parser.add_argument_group("what to search")
     add_options(what, "--data", "--preset", "--set", **_HELPS)
+    what.add_argument("--model", choices=MODELS, default=DAT, help=f"what is tuned: {', '.join(MODELS)}")
+    what.add_argument(
+        "--baseline-set",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="B.KEY=VALUE,...",
+        help="keep settings of the baseline at these",
+    )
     what.add_argument(
         "--objective",
         choices=tuple(METRICS),
@@ -85,12 +104,17 @@ def main(argv: Sequence[str]) -> int:
     preset, adapted = resolve(arguments.preset, arguments.data, sampling)
     base = apply_assignments(with_values(preset, FIXED), arguments.assignments)
     kept = [assignment.partition("=")[0].strip() for assignment in arguments.assignments]
-    space = without(SPACE, base, kept)
+    check_algorithm(arguments.model, arguments.algorithm)
+    kept_of_baseline = kept_settings(arguments.model, arguments.baseline_set)
+    space = without(SPACE, base, kept) if arguments.model == DAT else baseline_space(arguments.model, kept_of_baseline)
     if arguments.space:
         print(describe(space))
         return 0
     if arguments.hours is not None and not arguments.hours > 0:
         raise UserError(f"--hours should be above 0. Received: {arguments.hours:g}.")
+    if not space:
+        raise UserError("Nothing is left to search: every setting is kept. Leave one out of --baseline-set or --set.")
+    check_baselines([arguments.model] if arguments.model != DAT else [])
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     from tfdat.tune.scoring import Scorer, objective_for
     from tfdat.tune.sweep import Budget, Sweep, run_sweep
@@ -109,17 +133,25 @@ def main(argv: Sequence[str]) -> int:
         arguments.replicates,
         arguments.seed,
         notes=(*interactions.notes, *adapted),
+        model=arguments.model,
+        kept=kept_of_baseline,
     )
     budget = Budget(arguments.trials, arguments.hours)
-    out = arguments.out or default_folder("sweeps", arguments.data, f"seed{arguments.seed}")
+    which = [] if arguments.model == DAT else [arguments.model]
+    out = arguments.out or default_folder("sweeps", arguments.data, *which, f"seed{arguments.seed}")
     print_data(interactions, adapted)
     with resumable(f"The trials so far are in {out}; the same command goes on from there."):
         trials = run_sweep(sweep, budget, out, arguments.workers)
     if trials:
         print(f"\n{table(trials, sweep.head, space, _SHOWN)}\n")
-        best = shlex.quote(str(out / "best.json"))
-        print(f"{out / 'best.json'} holds the best trial's settings: `--preset {best}` uses them.")
+        print(f"{out / 'best.json'} holds the best trial's settings: `{_use(arguments.model, out)}` uses them.")
     return 0
+
+
+def _use(model: str, out: Path) -> str:
+    if model == DAT:
+        return f"--preset {shlex.quote(str(out / 'best.json'))}"
+    return str(read_json(out / "best.json")["use"])
 
 
 def entry() -> int:

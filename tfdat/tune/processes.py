@@ -27,8 +27,9 @@ from tfdat.harness.process_workers import ProcessWorkers
 from tfdat.harness.run import shared_columns
 from tfdat.harness.worker import Perform, Setup
 from tfdat.tune.keras_tuner_adapter import leave_out
-from tfdat.tune.scoring import Outcome, Scorer, score_trial
-from tfdat.tune.space import Space
+from tfdat.tune.models import DAT
+from tfdat.tune.scoring import Outcome, Scorer, trial_scoring
+from tfdat.tune.space import Settings, Space
 
 _NAMES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
@@ -96,7 +97,7 @@ class TrialSetup:
 
     Attributes:
       columns: the data set, for `load_cached`.
-      base, space, objective, replicates, seed: see `tfdat.tune.sweep.Sweep`.
+      base, space, objective, replicates, seed, model, kept: see `tfdat.tune.sweep.Sweep`.
     """
 
     columns: Path
@@ -105,17 +106,19 @@ class TrialSetup:
     objective: str
     replicates: int
     seed: int
+    model: str = DAT
+    kept: Settings = dataclasses.field(default_factory=dict)
 
     def __call__(self) -> Perform:
-        scorer = self.scorer()
+        score = trial_scoring(self.scorer(), self.base, self.space, self.objective, self.model, self.kept)
 
         def perform(task: TrialTask, _: OnEpoch) -> Outcome:
-            return score_trial(scorer, self.base, self.space, self.objective, task.values)
+            return score(task.values)
 
         return perform
 
-    def scorer(self) -> Callable[[Config], dict[str, float]]:
-        """What scores the configurations of the trials."""
+    def scorer(self) -> Scorer:
+        """What scores the trials."""
         return Scorer(load_cached(self.columns), self.replicates, self.seed)
 
 

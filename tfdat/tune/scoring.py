@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tfdat.config import Config
@@ -15,12 +17,14 @@ from tfdat.data.interactions import Interactions
 from tfdat.data.replicate import Replicate, build_replicate, without_test
 from tfdat.data.seeds import Randomness
 from tfdat.errors import UserError
+from tfdat.evaluation.baselines import BASELINES
 from tfdat.evaluation.metrics import METRICS
 from tfdat.evaluation.ranking import NonFiniteScoresError
 from tfdat.frameworks.contract import DivergedError
 from tfdat.frameworks.keras_fit import train
-from tfdat.harness.record import variant_record
-from tfdat.tune.space import Space, trial_config
+from tfdat.harness.record import baseline_record, variant_record
+from tfdat.tune.models import DAT
+from tfdat.tune.space import Settings, Space, settings_of, trial_config
 
 VARIANT = "dat"
 
@@ -55,9 +59,30 @@ def score_trial(
     Returns:
       The metrics of `score` and the `seconds` that it took, or the reason.
     """
+    return _outcome(lambda: score(trial_config(base, space, values)), objective)
+
+
+def trial_scoring(
+    scorer: Scorer, base: Config, space: Space, objective: str, model: str = DAT, kept: Settings = MappingProxyType({})
+) -> Callable[[Mapping[str, Any]], Outcome]:
+    """What scores a trial by the values of its dimensions: `score_trial`, or the same of a baseline.
+
+    Args:
+      scorer, base, space, objective: as for `score_trial`; a baseline's replicates are made by `base`.
+      model: see `tfdat.tune.models.MODELS`.
+      kept: settings of a baseline that are not searched.
+    """
+
+    def score_baseline(values: Mapping[str, Any]) -> Outcome:
+        return _outcome(lambda: scorer.baseline(base, model, {**kept, **settings_of(space, values)}), objective)
+
+    return functools.partial(score_trial, scorer, base, space, objective) if model == DAT else score_baseline
+
+
+def _outcome(score: Callable[[], dict[str, float]], objective: str) -> Outcome:
     started = time.monotonic()
     try:
-        metrics = score(trial_config(base, space, values))
+        metrics = score()
     except Exception as error:
         if not isinstance(error, _OF_THE_VALUES):
             traceback.print_exc()
@@ -134,15 +159,37 @@ class Scorer:
           DivergedError, NonFiniteScoresError: a loss or a vector is not finite.
         """
         records = [self._record(config, number) for number in range(self._replicates)]
-        names = records[0]["metrics_unmasked"]
-        means = {name: _mean(record["metrics"][name] for record in records) for name in names}
-        means |= {f"masked_{name}": _mean(record["metrics_masked"][name] for record in records) for name in names}
+        means = _mean_metrics(records)
         means |= {name: _mean(record[name] for record in records) for name in ("epochs", "best_epoch")}
         return means | {"collapsed": float(sum(record["collapsed"] for record in records))}
+
+    def baseline(self, config: Config, model: str, settings: Settings) -> dict[str, float]:
+        """Trains the baseline `model` with `settings` on every replicate, with the seeds of `tfdat.train`.
+
+        Returns:
+          As for a configuration, without `epochs` and `best_epoch`; `collapsed` is 0.
+
+        Raises:
+          NonFiniteScoresError: a score is not finite.
+          UserError: a package is missing, or there are too many items.
+        """
+        records = [self._baseline_record(config, model, settings, number) for number in range(self._replicates)]
+        return _mean_metrics(records) | {"collapsed": 0.0}
+
+    def _baseline_record(self, config: Config, model: str, settings: Settings, number: int) -> dict[str, Any]:
+        replicate = self.replicate(config, number)
+        rank = BASELINES[model].fit(replicate, replicate.randomness.integer(model), settings)
+        return baseline_record(rank, replicate, config, model).fields
 
     def _record(self, config: Config, number: int) -> dict[str, Any]:
         replicate = self.replicate(config, number)
         return variant_record(train(replicate, config), replicate, config, VARIANT).fields
+
+
+def _mean_metrics(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = records[0]["metrics_unmasked"]
+    means = {name: _mean(record["metrics"][name] for record in records) for name in names}
+    return means | {f"masked_{name}": _mean(record["metrics_masked"][name] for record in records) for name in names}
 
 
 def _mean(values: Any) -> float:

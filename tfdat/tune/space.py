@@ -31,6 +31,7 @@ class HyperParameters(Protocol):
 
     def Choice(self, name: str, values: list[str], **condition: Any) -> Any: ...  # noqa: N802
     def Float(self, name: str, min_value: float, max_value: float, **more: Any) -> Any: ...  # noqa: N802
+    def Int(self, name: str, min_value: int, max_value: int, **more: Any) -> Any: ...  # noqa: N802
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Range:
       low, high: the ends, both possible.
       why: why it is searched.
       log: whether it is searched evenly in the logarithm.
+      whole: whether the numbers are whole.
       only: see `Options`.
     """
 
@@ -86,20 +88,26 @@ class Range:
     high: float
     why: str
     log: bool = True
+    whole: bool = False
     only: tuple[str, tuple[str, ...]] | None = None
 
     def declare(self, to: HyperParameters) -> None:
         """Adds the dimension to a search."""
         sampling = "log" if self.log else "linear"
-        to.Float(self.name, self.low, self.high, sampling=sampling, **_condition(self.only))
+        if self.whole:
+            to.Int(self.name, int(self.low), int(self.high), sampling=sampling, **_condition(self.only))
+        else:
+            to.Float(self.name, self.low, self.high, sampling=sampling, **_condition(self.only))
 
     def settings(self, value: Any) -> Settings:
-        """Sets the decisions to `value`, to four digits, so that a table shows what was run."""
+        """Sets the decisions to `value`, a fraction to four digits, so that a table shows what was run."""
+        if self.whole:
+            return dict.fromkeys(self.keys, int(value))
         return dict.fromkeys(self.keys, float(f"{value:.4g}"))
 
     def described(self) -> str:
         """The ends, for a reader."""
-        return f"{self.low:g} to {self.high:g}{', log' if self.log else ''}"
+        return f"{self.low:g} to {self.high:g}{', whole' if self.whole else ''}{', log' if self.log else ''}"
 
 
 Dimension = Options | Range

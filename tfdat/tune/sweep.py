@@ -24,14 +24,16 @@ from tfdat.config import Config
 from tfdat.config.overrides import to_dict
 from tfdat.data.interactions import Interactions
 from tfdat.errors import UserError
+from tfdat.evaluation.baselines import BASELINES
 from tfdat.harness.atomic_files import read_json, write_json
 from tfdat.tune.keras_tuner_adapter import Tuner, failure
+from tfdat.tune.models import DAT
 from tfdat.tune.plot import write_plot
 from tfdat.tune.processes import TrialSetup, role, run_on_this_machine
-from tfdat.tune.scoring import Scorer, score_trial
+from tfdat.tune.scoring import Scorer, trial_scoring
 from tfdat.tune.search import make_oracle
-from tfdat.tune.space import EPOCHS, Algorithm, Space, describe, trial_config
-from tfdat.tune.trials import Head, Trial, best, ranked, write_best, write_record
+from tfdat.tune.space import EPOCHS, Algorithm, Settings, Space, describe, settings_of, trial_config
+from tfdat.tune.trials import Head, Trial, best, ranked, write_best, write_best_baseline, write_record
 
 DIGITS = 6
 """Significant digits of a recorded metric: KerasTuner sends float32 between processes."""
@@ -51,6 +53,8 @@ class Sweep:
       replicates: of each trial.
       seed: of all randomness.
       notes: what was changed or dropped on the way here, one sentence each; they fix nothing and are recorded.
+      model: a name in `tfdat.tune.models.MODELS`: DAT, or the baseline that `space` is of.
+      kept: settings of a baseline that are not searched.
     """
 
     data: Interactions
@@ -61,16 +65,19 @@ class Sweep:
     replicates: int
     seed: int
     notes: tuple[str, ...] = ()
+    model: str = DAT
+    kept: Settings = dataclasses.field(default_factory=dict)
 
     @property
     def head(self) -> Head:
         """What its records say before the trials."""
-        return Head(self.data.name, self.data.synthetic, self.objective, self.notes)
+        return Head(self.data.name, self.data.synthetic, self.objective, self.notes, self.model)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `sweep_settings.json`."""
         return {
             "tfdat_version": __version__,
+            **({} if self.model == DAT else {"model": self.model, "kept": dict(self.kept)}),
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
             "algorithm": self.algorithm,
             "objective": self.objective,
@@ -109,11 +116,13 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1) -> l
     part = role()
     oracle = _oracle(sweep, budget)
 
-    score = functools.partial(score_trial, scorer, sweep.base, sweep.space, sweep.objective)
+    score = trial_scoring(scorer, sweep.base, sweep.space, sweep.objective, sweep.model, sweep.kept)
     if part == "worker":
         Tuner(oracle, score, folder).search(verbose=0)
         return []
-    scorer.replicate(sweep.base, 0)  # refuses data that cannot fit before anything starts
+    first = scorer.replicate(sweep.base, 0)  # refuses data that cannot fit before anything starts
+    if sweep.model != DAT:
+        BASELINES[sweep.model].check_items(first.num_items)
     with _claimed(folder, sweep):
         oracle.verbose = 0
         oracle.deadline = math.inf if budget.hours is None else time.monotonic() + 3600 * budget.hours
@@ -129,13 +138,18 @@ def run_sweep(sweep: Sweep, budget: Budget, folder: Path, workers: int = 1) -> l
             write_record(folder, found, sweep.head, sweep.space)
             write_plot(folder / "sweep.svg", found, sweep.head, sweep.space)
         winner = best(found)
-        config = trial_config(sweep.base, sweep.space, oracle.trials[_key(oracle, winner)].hyperparameters.values)
-        write_best(folder, winner, sweep.head, sweep.base, config)
+        values = oracle.trials[_key(oracle, winner)].hyperparameters.values
+        if sweep.model == DAT:
+            write_best(folder, winner, sweep.head, sweep.base, trial_config(sweep.base, sweep.space, values))
+        else:
+            settings = {**sweep.kept, **settings_of(sweep.space, values)}
+            write_best_baseline(folder, winner, sweep.head, settings, len(found), sweep.space)
         return ranked(found)
 
 
 def _setup(sweep: Sweep, columns: Path) -> TrialSetup:
-    return TrialSetup(columns, sweep.base, sweep.space, sweep.objective, sweep.replicates, sweep.seed)
+    how = (sweep.base, sweep.space, sweep.objective, sweep.replicates, sweep.seed, sweep.model, sweep.kept)
+    return TrialSetup(columns, *how)
 
 
 def trials_of(oracle: Any, sweep: Sweep) -> list[Trial]:

@@ -21,7 +21,8 @@ from tfdat.data.interactions import data_label
 from tfdat.errors import UserError, printable
 from tfdat.evaluation.metrics import METRICS
 from tfdat.harness.atomic_files import replacing, write_json
-from tfdat.tune.space import Space
+from tfdat.tune.models import DAT, use_of
+from tfdat.tune.space import Settings, Space, describe
 
 SCHEMA_VERSION = 1
 
@@ -84,12 +85,14 @@ class Head:
       synthetic: whether it was generated.
       objective: what was maximised.
       notes: what was changed or dropped on the way, one sentence each.
+      model: DAT, or a baseline.
     """
 
     data: str
     synthetic: bool
     objective: str
     notes: tuple[str, ...] = ()
+    model: str = DAT
 
     @property
     def label(self) -> str:
@@ -99,6 +102,7 @@ class Head:
     def to_json(self) -> dict[str, Any]:
         """The first fields of `sweep.json` and `best.json`."""
         return {
+            **({} if self.model == DAT else {"model": self.model}),
             "data": {"name": self.data, "synthetic": self.synthetic},
             "objective": self.objective,
             "notes": list(self.notes),
@@ -144,6 +148,23 @@ def write_best(folder: Path, trial: Trial, head: Head, base: Config, config: Con
     )
 
 
+def write_best_baseline(folder: Path, trial: Trial, head: Head, settings: Settings, trials: int, space: Space) -> None:
+    """Writes `best.json` of a baseline: the best settings, how to use them, and the search that they come from."""
+    write_json(
+        folder / "best.json",
+        {
+            "tfdat_version": __version__,
+            **head.to_json(),
+            "score": trial.score,
+            "trial": trial.number,
+            "trials": trials,
+            "searched": describe(space).splitlines(),
+            "baseline_settings": {head.model: dict(settings)},
+            "use": use_of(head.model, settings),
+        },
+    )
+
+
 def table(trials: Sequence[Trial], head: Head, space: Space, most: int | None = None) -> str:
     """The trials in their order, one per line, with the values of all dimensions."""
     names = _columns(trials, space)
@@ -163,7 +184,8 @@ def _outcome(trial: Trial) -> list[str]:
     minutes = f"{trial.seconds / 60:.1f}" if trial.seconds else ""
     if trial.status != "sound":
         return [trial.status, *[""] * len(METRICS), minutes]
-    return [*(f"{trial.metrics[name]:.4f}" for name in METRICS), f"{trial.metrics['best_epoch']:.0f}", minutes]
+    epoch = f"{trial.metrics['best_epoch']:.0f}" if "best_epoch" in trial.metrics else ""  # a baseline has none
+    return [*(f"{trial.metrics[name]:.4f}" for name in METRICS), epoch, minutes]
 
 
 def _csv(trials: Sequence[Trial], head: Head, space: Space) -> str:
