@@ -232,7 +232,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
                         "regularization",
                         1.0,
                         5000.0,
-                        "its only setting; what is best depends on how dense the data are",
+                        "its only setting; the best depends on the data",
                     ),
                 ),
                 check_items=check_items,
