@@ -227,14 +227,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
                 "ease",
                 "EASE",
                 ease,
-                searched=(
-                    float_range(
-                        "regularization",
-                        1.0,
-                        5000.0,
-                        "its only setting; the best depends on the data",
-                    ),
-                ),
+                searched=(float_range("regularization", 1.0, 5000.0, "its only setting"),),
                 check_items=check_items,
             ),
         )
