@@ -227,7 +227,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
                 "ease",
                 "EASE",
                 ease,
-                searched=(float_range("regularization", 1.0, 5000.0, "its only setting; the paper's are 200 to 1000"),),
+                searched=(float_range("regularization", 1.0, 5000.0, "its only setting"),),
                 check_items=check_items,
             ),
         )

@@ -1,7 +1,7 @@
 """EASE: the linear autoencoder with a closed form (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", 2019).
 
 With X [U, I] the training pairs, P = (X'X + lambda I)^-1 and B = I - P diag(1 / diag P), a user's scores are the row of
-XB. B minimises |X - XB|^2 + lambda |B|^2 among all matrices with a diagonal of zeros (equations 2 to 8 of the paper).
+XB. B minimises |X - XB|^2 + lambda |B|^2 among all matrices with a diagonal of zeros.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def ease(replicate: Holdout, seed: int = 0, regularization: float = 200.0) -> Ra
 
     Args:
       replicate: what to train on and to rank.
-      regularization: lambda, the weight of the squared norm of the item-item weights.
+      regularization: lambda, the weight of the squared norm of the item-item weights; the default was not tuned.
 
     Raises:
       UserError: there are more than `MOST_ITEMS` items.
