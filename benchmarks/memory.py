@@ -65,13 +65,14 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=210)
     number = parser.parse_args().tasks
     experiment = Experiment(made_up(), with_values(Config(), SETTINGS), seed=0)
+    shown = {1, WARM, *range(30, number + 1, 30), number}
     sizes = []
+    print("| after task | resident, MiB |\n|---|---|")
     for i in range(number):
         experiment.run(Task(("dat", "dat-no-cal")[i % 2], i // 2))
         sizes.append(resident())
-    print("| after task | resident, MiB |\n|---|---|")
-    for after in sorted({1, WARM, *range(30, number + 1, 30), number}):
-        print(f"| {after} | {sizes[after - 1] / 2**20:.0f} |")
+        if i + 1 in shown:
+            print(f"| {i + 1} | {sizes[i] / 2**20:.0f} |", flush=True)
     growth = max(sizes[WARM:]) / sizes[WARM - 1] - 1
     print(f"\ngrowth from task {WARM} to its highest: {100 * growth:.1f} %")
 
