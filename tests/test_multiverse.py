@@ -114,6 +114,13 @@ class TestSummary:
         assert (found.of, found.positive, found.helps, found.hurts, found.above_mostpop) == (3, 2, 1, 1, 2)
         assert [one.number for one in multiverse(tuple(rows)).curve("cal", "hr@50")] == [2, 1, 0]
 
+    def test_a_collapsed_model_is_not_above_mostpop(self):
+        rows = [combination(n, 0.3, 0.1, 0.5, {"a.x": "1"}) for n in range(3)]
+        rows[1] = rows[1].model_copy(update={"collapsed": 1})
+        found = multiverse(tuple(rows))
+        assert (found.shares("cal", "hr@50").of, found.shares("cal", "hr@50").above_mostpop) == (3, 2)
+        assert "above MostPop, no model collapsed, in 2" in multiverse_text(found)
+
     def test_the_published_band(self):
         inside = combination(0, 0, -1, 1, {"a.x": "1"})
         inside = inside.model_copy(

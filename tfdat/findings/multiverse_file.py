@@ -76,7 +76,7 @@ class Shares(Part):
     Attributes:
       of: combinations with numbers.
       positive, helps, hurts: the effect is above 0; its interval is above 0; its interval is below 0.
-      above_mostpop: DAT is above MostPop.
+      above_mostpop: DAT is above MostPop and no model collapsed; some readings of ties let a collapsed one win.
     """
 
     of: NonNegativeInt
@@ -124,17 +124,21 @@ class Multiverse(Part):
             positive=sum(effect.difference > 0 for effect in effects),
             helps=sum(effect.verdict == "helps" for effect in effects),
             hurts=sum(effect.verdict == "hurts" for effect in effects),
-            above_mostpop=sum(one.metrics["dat"][metric] > one.metrics["mostpop"][metric] for one in found),
+            above_mostpop=sum(
+                one.metrics["dat"][metric] > one.metrics["mostpop"][metric] for one in found if not one.collapsed
+            ),
         )
 
     def in_published_band(self) -> int:
-        """Combinations with both hit rates of DAT within one SD of what cornelisse2024 prints."""
+        """Combinations with both hit rates of DAT within one SD of cornelisse2024's, and no model collapsed."""
         row = published("dat", "cornelisse2024")
         if row is None:
             return 0
         bands = {key: (row.metrics[key].mean, row.metrics[key].sd or 0.0) for key in ("hr@50", "hr@100")}
         return sum(
-            all(abs(one.metrics["dat"][key] - mean) <= sd for key, (mean, sd) in bands.items()) for one in self.measured
+            all(abs(one.metrics["dat"][key] - mean) <= sd for key, (mean, sd) in bands.items())
+            for one in self.measured
+            if not one.collapsed
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +180,8 @@ def _shares_line(found: Multiverse, part: str, metric: str) -> str:
     shares = found.shares(part, metric)
     return (
         f"{part.upper()}, {metric_label(metric)}: above 0 in {shares.positive} of {shares.of}; its interval is above 0 "
-        f"in {shares.helps}, below 0 in {shares.hurts}; DAT above MostPop in {shares.above_mostpop}"
+        f"in {shares.helps}, below 0 in {shares.hurts}; DAT above MostPop, no model collapsed, in "
+        f"{shares.above_mostpop}"
     )
 
 
