@@ -15,6 +15,7 @@ from tfdat.evaluation.metrics import chance, headline
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
 from tfdat.evaluation.recommender import Ranker
 from tfdat.evaluation.sets import EvaluationSet, by_protocol
+from tfdat.evaluation.top import best
 from tfdat.frameworks.contract import TrainedModel
 
 SCHEMA_VERSION = 1
@@ -51,12 +52,14 @@ def baseline_record(rank: Ranker, replicate: Replicate, config: Config, name: st
     return ReplicateRecord({"method": name, **ranked.fields, "counts": replicate.counts}, ranked.arrays)
 
 
-def variant_record(trained: TrainedModel, replicate: Replicate, config: Config, name: str) -> ReplicateRecord:
-    """Ranks the test items by a trained model's vectors and records everything about it."""
+def variant_record(
+    trained: TrainedModel, replicate: Replicate, config: Config, name: str, threads: int = 1
+) -> ReplicateRecord:
+    """Ranks the test items by a trained model's vectors, on `threads` cores, and records everything about it."""
 
     def rank(test: EvaluationSet) -> RankedReplicate:
-        items = trained.item_vectors[test.candidates]
-        return rank_vectors(trained.user_vectors[test.user], items, test.target, test.seen_indptr, test.seen_items)
+        users, items = trained.user_vectors[test.user], trained.item_vectors[test.candidates]
+        return rank_vectors(users, items, test.target, test.seen_indptr, test.seen_items, threads)
 
     ranked = _ranked(rank, replicate, config)
     dead_users = _dead_share(trained.user_vectors)
@@ -114,14 +117,11 @@ def recommended_popularity(
     """
     popularity = np.bincount(replicate.train_item, minlength=replicate.num_items)[test.candidates]
     item_vectors = item_vectors[test.candidates]
-    k = min(k, len(item_vectors))
     if len(user_vectors) > POPULARITY_USERS:
         user_vectors = user_vectors[np.linspace(0, len(user_vectors) - 1, POPULARITY_USERS).astype(np.int64)]
     counts = np.zeros(int(popularity.max()) + 1, dtype=np.int64)
-    for start in range(0, len(user_vectors), 1024):
-        scores = user_vectors[start : start + 1024] @ item_vectors.T
-        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        counts += np.bincount(popularity[top].ravel(), minlength=len(counts))
+    for listed in best(user_vectors, item_vectors, k):
+        counts += np.bincount(popularity[listed.item], minlength=len(counts))
     present = np.flatnonzero(counts)
     return np.stack([present, counts[present]], axis=1)
 

@@ -19,6 +19,7 @@ from tfdat.frameworks.contract import OnEpoch
 from tfdat.harness.atomic_files import remove_leftovers, write_json
 from tfdat.harness.devices import (
     Strategy,
+    cores,
     default_workers,
     environments,
     make_strategy,
@@ -33,7 +34,7 @@ from tfdat.harness.progress import Mode, Progress
 from tfdat.harness.results import collect, write_results
 from tfdat.harness.tasks import Experiment, Task, perform
 from tfdat.harness.trackers import prepare, tracked_run, trackers
-from tfdat.harness.worker import Perform, Setup
+from tfdat.harness.worker import Perform
 
 Engine = Literal["processes", "ray"]
 ENGINES: tuple[Engine, ...] = ("processes", "ray")
@@ -216,7 +217,7 @@ def _perform_all(interactions: Interactions, runs: Runs, plan: Plan, tasks: Sequ
     epochs = max(settings.config.training.epochs for settings, _ in runs.values())
     with temporary_folder() as scratch:
         columns = shared_columns(interactions, scratch)
-        workers = _workers(_Setup(columns, runs, plan.strategy, plan.devices, plan.trackers), plan, len(tasks), scratch)
+        workers = _workers(columns, runs, plan, len(tasks), scratch)
         progress = Progress(len(tasks), min(workers.count, len(tasks)), epochs, plan.progress)
         try:
             return run_tasks(tasks, workers, progress)
@@ -224,7 +225,8 @@ def _perform_all(interactions: Interactions, runs: Runs, plan: Plan, tasks: Sequ
             progress.close()
 
 
-def _workers(setup: Setup, plan: Plan, tasks: int, scratch: Path) -> Workers:
+def _workers(columns: Path, runs: Runs, plan: Plan, tasks: int, scratch: Path) -> Workers:
+    setup = _Setup(columns, runs, plan.strategy, plan.devices, plan.trackers)
     if plan.engine == "ray":
         from tfdat.harness.ray_workers import RayWorkers
 
@@ -233,6 +235,7 @@ def _workers(setup: Setup, plan: Plan, tasks: int, scratch: Path) -> Workers:
         found = [shared_environment()]
     else:
         found = environments(min(plan.workers or default_workers(tasks), tasks))
+    setup = dataclasses.replace(setup, threads=max(1, cores() // len(found)))
     # What TensorFlow leaves in TMPDIR goes with the folder, even when a worker was killed.
     return ProcessWorkers(setup, [{**variables, "TMPDIR": str(scratch)} for variables in found])
 
@@ -246,6 +249,7 @@ class _Setup:
     strategy: Strategy
     devices: int | None
     trackers: tuple[str, ...]
+    threads: int = 1
 
     def __call__(self) -> Perform:
         strategy = make_strategy(self.strategy, self.devices)
@@ -262,6 +266,7 @@ class _Setup:
                 settings.framework,
                 strategy,
                 settings.baseline_settings,
+                self.threads,
             )
 
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:

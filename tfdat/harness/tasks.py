@@ -50,6 +50,7 @@ class Experiment:
       framework_name: who trains the variants, a name in `tfdat.frameworks.TRAINERS`.
       strategy: a `tf.distribute` strategy, or None for one device.
       baseline_settings: of baselines, where they are not the defaults.
+      threads: cores on which test items are ranked; changes the time, not the ranks.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class Experiment:
         framework_name: str = "tensorflow",
         strategy: Any = None,
         baseline_settings: BaselineSettings = DEFAULTS,
+        threads: int = 1,
     ) -> None:
         self.interactions, self.config, self.seed, self.framework_name = interactions, config, seed, framework_name
-        self._strategy, self._baseline_settings = strategy, baseline_settings
+        self._strategy, self._baseline_settings, self._threads = strategy, baseline_settings, threads
         self._index = UserIndex.build(interactions.user, interactions.num_users)
         self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
 
@@ -92,7 +94,7 @@ class Experiment:
             config = apply_variant(self.config, task.method)
             train = framework(self.framework_name).trainer(self._strategy, checkpoint)
             trained = train(replicate, config, on_epoch)
-            return variant_record(trained, replicate, config, task.method)
+            return variant_record(trained, replicate, config, task.method, self._threads)
         if task.method not in BASELINES:
             raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
         settings = self._baseline_settings.get(task.method, {})
