@@ -4,6 +4,7 @@ python -m tfdat.compare runs/mine
 python -m tfdat.compare runs/mine runs/other results_pytorch.json
 python -m tfdat.compare runs/mine --check users-items
 python -m tfdat.compare runs/mine --by category
+python -m tfdat.compare runs/mine --metrics ndcg@10,hr@10,mrr_tens
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfdat import results as runs_of
-from tfdat.cli import Parser, run_command
+from tfdat.cli import Parser, names, run_command
 from tfdat.data.interactions import data_label
 from tfdat.errors import UserError
 from tfdat.evaluation.baselines import BASELINES
-from tfdat.evaluation.metrics import METRICS
+from tfdat.evaluation.metrics import FAMILIES, METRICS
 from tfdat.statistics import by_category, users_items
 from tfdat.statistics.comparisons import margin_share, own_pairs, with_papers, with_run, within_run
 from tfdat.statistics.names import plain
+from tfdat.statistics.recomputed import with_metrics
 from tfdat.statistics.results_file import Results, read
 from tfdat.statistics.text import comparison_table, data_name, is_synthetic, results_table
 from tfdat.statistics.verdicts import Comparison, row, to_json
@@ -32,6 +34,7 @@ from tfdat.statistics.verdicts import Comparison, row, to_json
 _METRIC_NAMES = ", ".join(
     key if metric.scale == 1 else f"{key} ({metric.scale:g} times the mean)" for key, metric in METRICS.items()
 )
+_FAMILIES = "\n".join(f"  {f'{name}@K':<12}{family.meaning}" for name, family in FAMILIES.items())
 _EPILOG = f"""\
 examples:
   python -m tfdat.compare runs/mine                     the papers' tables; what CAL and AMM add; MostPop
@@ -39,6 +42,7 @@ examples:
   python -m tfdat.compare runs/mine pytorch.json --csv  as a spreadsheet
   python -m tfdat.compare runs/mine --check users-items  intervals over other users and other items
   python -m tfdat.compare runs/mine --by category       the same differences on the test items of each category
+  python -m tfdat.compare runs/mine --metrics ndcg@10,hr@10  other metrics, from the ranks that the run stores
 
 verdicts, one per metric:
   equivalent      the difference lies within the margin (two one-sided tests)
@@ -57,6 +61,9 @@ The least that a results file of another framework has to hold:
 with "values": [...], one per replicate, in place of mean, sd and n where they are known. "candidates" and "users"
 beside "metrics" state the size of a replicate. Metrics: {_METRIC_NAMES};
 rates, not percentages. HR@50, recall@50, hit@50 and MRR are understood.
+
+--metrics, each with or without a K (hr and recall with one); a test user has one test item:
+{_FAMILIES}
 """
 
 
@@ -90,6 +97,13 @@ def make_parser() -> Parser:
         choices=("category",),
         help="compare the models of RUN on the test items of each category",
     )
+    parser.add_argument(
+        "--metrics",
+        type=names,
+        default=(),
+        metavar="NAME[@K],...",
+        help="other metrics in place of the papers', from the ranks that run directories store (below)",
+    )
     return parser
 
 
@@ -97,8 +111,10 @@ def main(argv: Sequence[str]) -> int:
     """Parses, calls, prints."""
     options = make_parser().parse_args(argv)
     if options.check or options.by:
+        if options.metrics:
+            raise UserError("--metrics changes the tables of runs; --check and --by have their own. Leave out one.")
         return _within(options)
-    runs = [(path, read(path)) for path in (options.run, *options.other)]
+    runs = [(path, _read(path, options.metrics)) for path in (options.run, *options.other)]
     notes = [f"note: {plain(note)}" for _, results in runs for note in results.notes]
     comparisons = _comparisons(runs)
     if options.json or options.csv:
@@ -108,8 +124,23 @@ def main(argv: Sequence[str]) -> int:
     elif options.csv:
         print(_csv(_lines(comparisons)), end="")
     else:
-        print("\n".join([*notes, _text(runs, comparisons)]))
+        print("\n".join([*notes, _text(runs, comparisons, options.metrics or tuple(METRICS))]))
     return 0
+
+
+def _read(path: str, metrics: Sequence[str]) -> Results:
+    """A run, with other `metrics` where they are asked for."""
+    if not metrics:
+        return read(path)
+    run = runs_of.load(path)
+    if not run.path.is_dir():
+        raise UserError(f"--metrics needs run directories and their replicates. Received: {plain(path)}.")
+    return with_metrics(run.results, {name: list(run.per_user(name)) for name in _ranked(run.results)}, metrics)
+
+
+def _ranked(results: Results) -> list[str]:
+    """The models that have ranks of single users."""
+    return [*results.variants, *(name for name in results.baselines if name in BASELINES)]
 
 
 def _within(options: argparse.Namespace) -> int:
@@ -121,8 +152,7 @@ def _within(options: argparse.Namespace) -> int:
     if not run.path.is_dir():
         raise UserError(f"{asked} needs a run directory and its replicates. Received: {plain(options.run)}.")
     results = run.results
-    known = [*results.variants, *(name for name in results.baselines if name in BASELINES)]
-    models = {name: list(run.per_user(name)) for name in known}
+    models = {name: list(run.per_user(name)) for name in _ranked(results)}
     evaluation = results.config.get("evaluation", {})
     how = (evaluation.get("ties", "expected"), evaluation.get("mrr_cutoff"))
     if options.check:
@@ -148,10 +178,10 @@ def _comparisons(runs: list[tuple[str, Results]]) -> list[Comparison]:
     return [comparison for name, other in others for comparison in with_run(first, other, (path, name))]
 
 
-def _text(runs: list[tuple[str, Results]], comparisons: list[Comparison]) -> str:
+def _text(runs: list[tuple[str, Results]], comparisons: list[Comparison], metrics: Sequence[str]) -> str:
     first = runs[0][1]
     spread = str(first.setting("analysis.spread", "sd"))
-    tables = [results_table(results, with_published=len(runs) == 1) for _, results in runs]
+    tables = [results_table(results, len(runs) == 1, metrics) for _, results in runs]
     return "\n\n".join(
         [*tables, _margin_line(first), *(comparison_table(comparison, spread) for comparison in comparisons)]
     )

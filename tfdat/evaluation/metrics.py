@@ -1,7 +1,9 @@
 """Metrics from exact ranks: what they are, one value per user, and what chance gets.
 
-`METRICS` is the only list of them: tables, plots, sweeps and checks of other people's files derive from it. A metric
-is defined by its gain, what a test item at a given rank is worth, so that a new one needs one entry here.
+A metric is defined by its gain, what a test item at a given rank is worth, so that a new one needs one entry here.
+`METRICS` are those of the papers: tables, plots, sweeps and checks of other people's files derive from it. `FAMILIES`
+are all that `metric` makes from a name and any K, such as `ndcg@10`; ranks are stored, so that they can be had of any
+run.
 
 A test item that shares its score with others has no single rank but a block of them, from `Ranks.optimistic` to
 `Ranks.pessimistic`. `Ties` says what a metric makes of the block:
@@ -23,6 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tfdat.errors import UserError, shortened
 from tfdat.evaluation.ranking import Ranks
 
 Ties = Literal["mid", "expected", "optimistic", "pessimistic", "random"]
@@ -103,6 +106,74 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     }
 )
 """Every metric by its key, in the order of the papers' tables."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Metrics that differ by K only.
+
+    Attributes:
+      name: in print, before K.
+      gain: see `Metric`.
+      meaning: one line for help.
+      with_cutoff: whether it needs a K; the others may have one.
+    """
+
+    name: str
+    gain: Gain
+    meaning: str
+    with_cutoff: bool = False
+
+
+def _discounted(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / np.log2(1.0 + rank))
+
+
+def _reciprocal_of_tens(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / np.ceil(rank / 10.0))
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "hr": Family("HR", _hit, "share of test items among the first K", with_cutoff=True),
+        "recall": Family("Recall", _hit, "the same as hr@K, with one test item a user", with_cutoff=True),
+        "ndcg": Family("NDCG", _discounted, "1 / log2(1 + rank): the ideal list has the test item first"),
+        "map": Family("MAP", _reciprocal, "1 / rank: the same as mrr, with one test item a user"),
+        "mrr": Family("MRR", _reciprocal, "1 / rank"),
+        "mrr_tens": Family(
+            "MRR of tens",
+            _reciprocal_of_tens,
+            "1 / ceil(rank / 10): the other reading of 'MRR scaled by 10', as in PinSage (Ying et al., KDD 2018)",
+        ),
+    }
+)
+"""Families of metrics by the first part of a metric's key, `FAMILY@K`."""
+
+
+def metric(key: str) -> Metric:
+    """The metric of that key: one of `METRICS`, or a family with or without K, such as `ndcg@10` or `mrr_tens`.
+
+    Raises:
+      UserError: there is no such metric.
+    """
+    if key in METRICS:
+        return METRICS[key]
+    name, at, number = key.partition("@")
+    family = FAMILIES.get(name)
+    cutoff = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    if family is None or (at and (cutoff < 1 or str(cutoff) != number)) or (family.with_cutoff and not at):
+        known = ", ".join(f"{known}@K" if family.with_cutoff else f"{known}[@K]" for known, family in FAMILIES.items())
+        raise UserError(f"Unknown metric {shortened(key)}. Known: {', '.join(METRICS)}; for any K {known}.")
+    return Metric(key, f"{family.name}@{cutoff}" if at else family.name, family.gain, cutoff or None)
+
+
+def is_known(key: str) -> bool:
+    """Whether `metric` knows that key."""
+    try:
+        metric(key)
+    except UserError:
+        return False
+    return True
 
 
 def gains(
@@ -233,6 +304,12 @@ def chance(candidates: int | NDArray[np.integer], mrr_cutoff: int | None = None)
     if not last.size or last.min() < 1:
         raise ValueError(f"`candidates` should be positive integers. Received: {candidates}.")
     return headline(Ranks(np.ones_like(last), last), "expected", mrr_cutoff)
+
+
+def chance_of(asked: Metric, candidates: int, mrr_cutoff: int | None = None) -> float:
+    """The exact expectation of one metric when `candidates` items are ordered at random."""
+    one = Ranks(np.ones(1, dtype=np.int32), np.array([candidates], dtype=np.int32))
+    return asked.mean(one, "expected", mrr_cutoff)
 
 
 def draw(ranks: Ranks, generator: np.random.Generator | None) -> Ranks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfdat.evaluation.metrics import METRICS, Metric
+from tfdat.evaluation.metrics import Metric, is_known, metric
 from tfdat.statistics.results_file import Results, Variant
 
 
@@ -23,18 +23,18 @@ def uninformative(results: Results, variant: Variant) -> dict[str, str]:
     A run with `evaluation.mask_seen` ranks fewer candidates than its catalogue has; there, the score of chance
     shows how many.
     """
-    reasons = {key: _reason(metric, results, variant) for key, metric in METRICS.items()}
+    reasons = {key: _reason(metric(key), results, variant) for key in filter(is_known, variant.metrics)}
     return {key: reason for key, reason in reasons.items() if reason}
 
 
-def _reason(metric: Metric, results: Results, variant: Variant) -> str:
+def _reason(asked: Metric, results: Results, variant: Variant) -> str:
     smallest = min(variant.candidates, default=None)
-    same = f"every model gets {metric.highest:.4f}"
-    if smallest is not None and metric.is_constant(smallest):
+    same = f"every model gets {asked.highest:.4f}"
+    if smallest is not None and asked.is_constant(smallest):
         of = "" if smallest == max(variant.candidates) else " of the smallest replicate"
-        return f"a list of {metric.cutoff or smallest} holds all {smallest} candidates{of}, so that {same}"
+        return f"a list of {asked.cutoff or smallest} holds all {smallest} candidates{of}, so that {same}"
     chance = results.baselines.get("chance")
-    estimate = chance.metrics.get(metric.key) if chance is not None else None
-    if estimate is not None and max(estimate.values or (estimate.mean,)) >= metric.highest:
-        return f"chance gets {metric.highest:.4f}, as {same}"
+    estimate = chance.metrics.get(asked.key) if chance is not None else None
+    if estimate is not None and max(estimate.values or (estimate.mean,)) >= asked.highest:
+        return f"chance gets {asked.highest:.4f}, as {same}"
     return ""

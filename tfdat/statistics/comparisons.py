@@ -103,7 +103,7 @@ def with_row(results: Results, name: str, row: PublishedResult) -> Comparison:
     return judge(
         (f"{label(name)}, {plain(results.framework)}", row.label),
         variant.metrics,
-        row.metrics,
+        row.readings,
         margin_share(results),
         no_verdict=_no_verdict(variant.metrics, variation.refusal, (results, variant)),
         not_comparable=_against_paper(results, variant, row),

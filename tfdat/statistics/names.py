@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tfdat.errors import printable
 from tfdat.evaluation.baselines import BASELINES
-from tfdat.evaluation.metrics import METRICS
+from tfdat.evaluation.metrics import is_known, metric
 
 MODEL_LABELS: Mapping[str, str] = {
     "dat": "DAT",
@@ -20,7 +20,7 @@ MODEL_LABELS: Mapping[str, str] = {
 
 def metric_label(key: str) -> str:
     """A metric's name in print; an unknown one stays as it is."""
-    return METRICS[key].label if key in METRICS else plain(key)
+    return metric(key).label if is_known(key) else plain(key)
 
 
 def label(name: str) -> str:

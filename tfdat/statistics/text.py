@@ -19,10 +19,9 @@ _SPREADS = {
     "se": "± is the standard error of the mean",
     "ci95": "[Student's 95 % interval of the mean]",
 }
-_HEADER = ("model", *(metric.label for metric in METRICS.values()), "candidates", "users", "replicates")
 
 
-def results_table(results: Results, with_published: bool = True) -> str:
+def results_table(results: Results, with_published: bool = True, metrics: Sequence[str] = tuple(METRICS)) -> str:
     """The table that a run ends with: models, chance, MostPop and other baselines, the published rows.
 
     Published rows carry numbers of another catalogue where the data are not Amazon Books; they are then set apart and
@@ -31,19 +30,22 @@ def results_table(results: Results, with_published: bool = True) -> str:
     Args:
       results: a run, this package's or another's.
       with_published: whether the rows of the papers follow.
+      metrics: keys of the columns.
 
     Returns:
       Lines without a final line break.
     """
     spread = str(results.setting("analysis.spread", "sd"))
-    rows: list[Sequence[str] | str] = [_HEADER, ""]
-    rows += [_row(name, variant, spread) for name, variant in results.variants.items()]
+    header = ("model", *map(metric_label, metrics), "candidates", "users", "replicates")
+    rows: list[Sequence[str] | str] = [header, ""]
+    rows += [_row(name, variant, spread, metrics) for name, variant in results.variants.items()]
     if results.baselines:
-        rows += ["", *(_row(name, baseline, spread) for name, baseline in ordered_baselines(results.baselines))]
+        ordered = ordered_baselines(results.baselines)
+        rows += ["", *(_row(name, baseline, spread, metrics) for name, baseline in ordered)]
     if with_published:
         comparable = results.data.comparable_with_paper is not False
         heading = "published" if comparable else "published, on Amazon Books: for orientation, not comparable"
-        rows += ["", heading, *(_published_row(row, spread) for row in RESULTS)]
+        rows += ["", heading, *(_published_row(row, spread, metrics) for row in RESULTS)]
     lines = [*_preamble(results), *_aligned(rows), "", *table_notes(results)]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -207,18 +209,18 @@ def _preamble(results: Results) -> list[str]:
     return [line, ""] if line else []
 
 
-def _row(name: str, variant: Variant, spread: str) -> tuple[str, ...]:
+def _row(name: str, variant: Variant, spread: str, metrics: Sequence[str]) -> tuple[str, ...]:
     shown = f"{label(name)} (collapsed {variant.collapsed}/{variant.count})" if variant.collapsed else label(name)
-    metrics = (format_metric(variant.metrics.get(metric), spread) for metric in METRICS)
+    values = (format_metric(variant.metrics.get(metric), spread) for metric in metrics)
     sizes = (format_count(variant.mean_candidates), format_count(variant.mean_users), str(variant.count))
-    return (shown, *metrics, *sizes)
+    return (shown, *values, *sizes)
 
 
-def _published_row(row: PublishedResult, spread: str) -> tuple[str, ...]:
-    metrics = (format_metric(row.metrics.get(metric), spread) for metric in METRICS)
+def _published_row(row: PublishedResult, spread: str, metrics: Sequence[str]) -> tuple[str, ...]:
+    values = (format_metric(row.readings.get(metric), spread) for metric in metrics)
     users = "-" if row.users is None else "-".join(f"{count:,}" for count in dict.fromkeys(row.users))
     candidates = "not stated" if row.candidates is None else format_count(row.candidates)
-    return (row.label, *metrics, candidates, users, str(row.replicates or 1))
+    return (row.label, *values, candidates, users, str(row.replicates or 1))
 
 
 def _aligned(rows: Iterable[Sequence[str] | str], right: int = 3) -> list[str]:
