@@ -27,12 +27,19 @@ def tiny_config(**values: object) -> Config:
     return with_values(Config(), {**TINY, **{key.replace("__", "."): value for key, value in values.items()}})
 
 
-def tiny_features(num_categories: int = NUM_CATEGORIES, numeric: tuple[int, int] = (3, 1)) -> FeatureTables:
-    """Random tables; one item in five has no category."""
+def tiny_features(
+    num_categories: int = NUM_CATEGORIES, numeric: tuple[int, int] = (3, 1), buckets: int = 0
+) -> FeatureTables:
+    """Random tables, with codes of `buckets` where there are any; one item in five has no category."""
     rng = np.random.default_rng(5)
+
+    def numbers(rows: int, columns: int) -> NDArray[np.float32]:
+        shape = (rows, columns)
+        return (rng.integers(buckets + 1, size=shape) if buckets else rng.normal(size=shape)).astype(np.float32)
+
     return FeatureTables(
-        user_numeric=rng.normal(size=(NUM_USERS, numeric[0])).astype(np.float32),
-        item_numeric=rng.normal(size=(NUM_ITEMS, numeric[1])).astype(np.float32),
+        user_numeric=numbers(NUM_USERS, numeric[0]),
+        item_numeric=numbers(NUM_ITEMS, numeric[1]),
         item_category=rng.integers(num_categories + 1, size=NUM_ITEMS).astype(np.int32),
         num_categories=num_categories,
         major_category=0 if num_categories else None,

@@ -159,6 +159,9 @@ def tower(
             parts.append(numeric @ kernel + bias)
         else:
             parts.extend(numeric[:, [f]] * kernel[f] + bias[f] for f in range(numeric.shape[1]))
+    if f"{side}_numeric/embedding" in weights:
+        table = weights[f"{side}_numeric/embedding"].reshape(numeric.shape[1], -1, model.embedding_dim)
+        parts.extend(table[f][numeric[:, f].astype(int)] for f in range(numeric.shape[1]))
     if augmentation is not None:
         parts.append(augmentation)
     outputs = np.concatenate(parts, axis=1)

@@ -105,6 +105,7 @@ def test_what_tuned_does_not_read():
         "model.hidden_activation",
         "model.bias",
         "loss.mimic_denominator",
+        "features.numeric_buckets",
         "training.schedule_factor",
         "training.schedule_patience",
         "training.early_stopping_patience",
@@ -116,8 +117,10 @@ def test_what_tuned_does_not_read():
     assert inert_change(tuned(), "model.bias", "none") == "model.bias is none already"
 
 
-def test_the_default_reads_all_but_the_power_of_a_distribution_that_it_does_not_have():
-    assert set(inert_settings(Config())) == {"negatives.popularity_power"}
+def test_the_default_reads_all_but_what_belongs_to_choices_that_it_does_not_make():
+    assert set(inert_settings(Config())) == {"negatives.popularity_power", "features.numeric_buckets"}
+    embedded = {"features.numeric_transform", "model.numeric_dim", "model.numeric_layers"}
+    assert embedded <= set(inert_settings(with_values(Config(), {"features.numeric": "embedded"})))
     without = inert_settings(Config(), COLUMNS)
     assert without["loss.lambda_alignment"] == "items have no categories, so there is no alignment loss"
     assert without["positives.min_rating"] == "the data have no ratings"

@@ -95,12 +95,14 @@ CASES = [
     {"loss__alignment_rows": "distinct_items", "loss__alignment_major": "train", "loss__alignment_reduction": "mean"},
     {"loss__alignment_rows": "positives", "loss__alignment_ddof": 0, "loss__mimic_denominator": "positives"},
     {"loss__lambda_user": 0.0, "loss__mimic_reduction": "mean", "loss__alignment_min_items": 9},
+    {"features__numeric": "embedded", "features__numeric_buckets": 3},
 ]
 
 
 @pytest.mark.parametrize("settings", CASES, ids=lambda s: ", ".join(f"{k.split('__')[1]}={v}" for k, v in s.items()))
 def test_loss_and_gradient_are_equation_4(settings):
-    config, features, batch = tiny_config(**settings), tiny_features(), tiny_batch()
+    config, batch = tiny_config(**settings), tiny_batch()
+    features = tiny_features(buckets=config.features.embedded_buckets)
     model = build_dat(features, config, seed=3)
     with tf.GradientTape() as tape:
         value = model.compute_loss(tensors(batch), training=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tfdat.backend import keras, tf
 from tfdat.config import ModelConfig
-from tfdat.model.towers import L2Normalize, NumericEncoder, Tower, count_dead_rows
+from tfdat.model.towers import BucketEmbedding, L2Normalize, NumericEncoder, Tower, count_dead_rows
 
 
 @pytest.mark.parametrize("epsilon", ["torch", "tensorflow"])
@@ -63,6 +63,17 @@ def test_numeric_features_have_a_layer_each_or_one_together():
     assert (each.output_units, joint.output_units) == (6, 3)
 
 
+def test_every_bucket_of_every_feature_has_an_embedding_of_its_own():
+    layer = BucketEmbedding(2, 3, 5, name="user_numeric")
+    table = layer.embedding.numpy().reshape(2, 4, 5)
+    codes = np.array([[0.0, 3.0], [3.0, 1.0]], np.float32)
+    expected = [np.concatenate([table[0, first], table[1, second]]) for first, second in codes.astype(int)]
+    np.testing.assert_array_equal(layer(codes), expected)
+    assert len(np.unique(table.reshape(8, 5), axis=0)) == 8
+    tower = Tower(9, 2, 4, ModelConfig(), num_buckets=3, name="full")
+    assert tower.hidden[0].kernel.shape[0] == 32 + 32 + 2 * 32 + 32
+
+
 def test_towers_without_augmentation_or_categories_are_narrower():
     full = Tower(9, 2, 4, ModelConfig(), name="full")
     bare = Tower(9, 0, 0, ModelConfig(augmentation="none"), name="bare")
@@ -99,6 +110,7 @@ def test_initial_weights_follow_the_named_framework():
     [
         L2Normalize("tensorflow"),
         NumericEncoder(2, 3, "joint", "keras", 5),
+        BucketEmbedding(2, 3, 4, "keras", 1.0, 5),
         Tower(9, 2, 4, ModelConfig(hidden_units=(5, 4), augmentation_dim=4), 11, name="item"),
     ],
     ids=lambda layer: type(layer).__name__,

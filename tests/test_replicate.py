@@ -11,6 +11,7 @@ from small import DAY, SMALL_SETTINGS, small_interactions
 from tfdat.config import Config, NegativesConfig, SplitConfig
 from tfdat.config.overrides import with_values
 from tfdat.data.bootstrap import UserIndex, draw_sample, draw_users
+from tfdat.data.features import bucket
 from tfdat.data.interactions import MISSING
 from tfdat.data.negatives import NegativeSampler, negative_users
 from tfdat.data.replicate import build_replicate, seen_items, without_test
@@ -273,6 +274,21 @@ def test_scaled_features_have_mean_zero_and_unit_spread(kind):
     table = table[:, 1:]
     np.testing.assert_allclose(table.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(table.std(axis=0), 1, atol=1e-4)
+
+
+def test_buckets_are_equally_full_and_an_unknown_value_has_its_own():
+    values = np.array([3.0, 1.0, 2.0, np.nan, 4.0, 100.0])
+    fitted_on = np.array([True, True, True, True, True, False])
+    np.testing.assert_array_equal(bucket(values, 4, fitted_on), [2, 0, 1, 4, 3, 3])
+    np.testing.assert_array_equal(bucket(np.array([5.0, 5.0, 5.0]), 3, np.ones(3, bool)), [2, 2, 2])
+    np.testing.assert_array_equal(bucket(np.array([np.nan, 1.0]), 3, np.array([True, False])), [3, 0])
+    many = np.random.default_rng(0).permutation(1000).astype(float)
+    assert set(np.bincount(bucket(many, 10, np.ones(1000, bool)).astype(int))) == {100}
+    made = replicate(**{"features.numeric": "embedded", "features.numeric_buckets": 4})
+    prices = DATA.item_price[made.item_codes]
+    trained = np.bincount(made.train_item, minlength=made.num_items) > 0
+    np.testing.assert_array_equal(made.features.item_numeric[:, 0], bucket(prices, 4, trained))
+    assert ((made.features.item_numeric[:, 0] == 4) == np.isnan(prices)).all()
 
 
 def test_ratings_can_decide_what_is_positive():

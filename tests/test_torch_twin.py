@@ -181,6 +181,8 @@ OPTIONS = [
     {"model.temperature": 0.5},
     {"model.augmentation": "global"},
     {"model.numeric_layers": "joint", "model.hidden_activation": "gelu"},
+    {"features.numeric": "embedded"},
+    {"features.numeric": "embedded", "features.numeric_buckets": 3, "training.optimizer": "row_sparse_adam"},
     {"model.hidden_activation": "tanh", "model.final_activation": "tanh", "model.hidden_units": (16, 12, 10, 8)},
     {"model.final_activation": "relu", "model.normalize_epsilon": "tensorflow"},
     {"model.embedding_init": "keras", "model.dense_init": "keras", "model.embedding_dim": 5},
@@ -306,7 +308,9 @@ def test_trained_models_rank_alike(preset_name, variant):
     assert one.history.keys() == two.history.keys()
     assert one.best_epoch == two.best_epoch
     for name, values in one.history.items():
-        np.testing.assert_allclose(two.history[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+        # Differences of covariances lose digits.
+        rtol = 5e-3 if name.endswith("alignment") else 1e-3
+        np.testing.assert_allclose(two.history[name], values, rtol=rtol, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(two.initial_item_vectors, one.initial_item_vectors, atol=1e-6)
     assert [epoch for epoch, _ in seen_by_callback] == list(range(1, one.epochs + 1))
     assert seen_by_callback[-1][1]["val_loss"] == two.history["val_loss"][-1]

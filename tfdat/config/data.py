@@ -213,7 +213,33 @@ class FeaturesConfig(Decisions):
         reason="counts and prices are heavy-tailed; scaled to mean 0, SD 1 over what is trained on",
         alternatives=("zscore", "raw"),
         needs=("numeric features",),
+        read_when={"features.numeric": ("linear",)},
     )
+    numeric: Literal["linear", "embedded"] = decision(
+        "linear",
+        number=11,
+        source="stated",
+        paper="cornelisse2024: numerical features get a fully connected layer; yu2021: every feature, its example a "
+        "price, is an index into an embedding matrix",
+        reason="as stated; 'embedded' cuts a feature into buckets and gives each an embedding of model.embedding_dim",
+        alternatives=("embedded",),
+        needs=("numeric features",),
+    )
+    numeric_buckets: Annotated[int, Field(ge=2)] = decision(
+        10,
+        number=11,
+        source="ours",
+        paper="yu2021 does not say how a price becomes an index",
+        reason="equally full buckets of what is trained on, equal values in one; an unknown value has one of its own",
+        alternatives=(5, 100),
+        needs=("numeric features",),
+        read_when={"features.numeric": ("embedded",)},
+    )
+
+    @property
+    def embedded_buckets(self) -> int:
+        """The number of buckets of an embedded numeric feature; 0 where numeric features have linear layers."""
+        return self.numeric_buckets if self.numeric == "embedded" else 0
 
 
 class PositivesConfig(Decisions):

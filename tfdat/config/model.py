@@ -72,6 +72,7 @@ class ModelConfig(Decisions):
         reason="as stated",
         alternatives=(16,),
         needs=("numeric features",),
+        read_when={"features.numeric": ("linear",)},
     )
     numeric_layers: Literal["per_feature", "joint"] = decision(
         "per_feature",
@@ -81,6 +82,7 @@ class ModelConfig(Decisions):
         reason="one linear layer per feature keeps features apart until the tower",
         alternatives=("joint",),
         needs=("numeric features together",),
+        read_when={"features.numeric": ("linear",)},
     )
     temperature: PositiveFloat = decision(
         1.0,

@@ -18,8 +18,8 @@ class FeatureTables:
     """What the towers look up; rows are local codes.
 
     Attributes:
-      user_numeric: [U, f] float32, transformed; f may be 0.
-      item_numeric: [I, g] float32, transformed; g may be 0.
+      user_numeric: [U, f] float32, transformed, or codes of buckets where `features.numeric` is `embedded`; f may be 0.
+      item_numeric: [I, g] float32, likewise.
       item_category: [I] int32; `num_categories` stands for an item whose category is not known, and has an embedding of
         its own. (`tfdat.data.interactions.MISSING` stands for it in a data set.)
       num_categories: 0 when the data have none or they are not used: no category embedding and no alignment loss.
@@ -128,6 +128,21 @@ def transform(values: NDArray[np.float64], kind: str, fitted_on: NDArray[np.bool
     return np.where(np.isfinite(scaled), scaled, mean).astype(np.float32)
 
 
+def bucket(values: NDArray[np.float64], buckets: int, fitted_on: NDArray[np.bool_]) -> Float:
+    """[n] the codes of buckets that are equally full, but for equal values, which share one.
+
+    Args:
+      values: [n] raw values, NaN where unknown.
+      buckets: B; code B stands for an unknown value.
+      fitted_on: [n] the entries that the bounds are taken from.
+    """
+    known = np.isfinite(values)
+    bounds = np.empty(0)
+    if (known & fitted_on).any():
+        bounds = np.quantile(values[known & fitted_on], np.arange(1, buckets) / buckets, method="higher")
+    return np.where(known, np.searchsorted(bounds, values, side="right"), buckets).astype(np.float32)
+
+
 def _categories(
     interactions: Interactions, features: FeaturesConfig, items: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], int]:
@@ -141,6 +156,8 @@ def _categories(
 def _table(columns: list[NDArray[np.float64]], features: FeaturesConfig, fitted_on: NDArray[np.bool_]) -> Float:
     if not columns:
         return np.zeros((len(fitted_on), 0), dtype=np.float32)
+    if features.embedded_buckets:
+        return np.stack([bucket(column, features.embedded_buckets, fitted_on) for column in columns], axis=1)
     return np.stack([transform(column, features.numeric_transform, fitted_on) for column in columns], axis=1)
 
 

@@ -17,9 +17,12 @@ def initial_weights(replicate: Replicate, config: Config) -> dict[str, NDArray[n
     - `side/embedding` [n, d]; `item/category_embedding` [categories + 1, d], the last row for an unknown category;
       `side/augmentation` [n, d], or [1, d] for a global vector.
     - `side_numeric/kernel`, `side_numeric/bias` [f, d]: row i is the layer of feature i; with one layer for all
-      features (`model.numeric_layers=joint`) the bias is [d].
+      features (`model.numeric_layers=joint`) the bias is [d]. With B embedded buckets (`features.numeric=embedded`)
+      there is `side_numeric/embedding` [f (B + 1), d] instead: row i (B + 1) + b is bucket b of feature i, the last
+      bucket that of unknown values.
     - `side_hidden_0/kernel` [inputs, outputs], `side_hidden_0/bias` [outputs], and so on. The first layer's inputs are
-      the ID's embedding, the category's, the numeric layers' outputs and the augmentation vector, in this order.
+      the ID's embedding, the category's, the numeric layers' outputs or the buckets' embeddings, and the augmentation
+      vector, in this order.
     - `log_temperature` and `bias` [] where they are learned.
 
     Args:

@@ -27,7 +27,8 @@ variant when `analysis.pairing` is `independent`). Codes are local to a replicat
 
 | file | rows and columns |
 |---|---|
-| `users.parquet` | `user` (code), `user_id`, `numeric_0`, ...: transformed features, in the order of `features.user` |
+| `users.parquet` | `user` (code), `user_id`, `numeric_0`, ...: transformed features, or codes of buckets \
+(`features.numeric=embedded`), in the order of `features.user` |
 | `items.parquet` | `item`, `item_id`, `category` (code), `category_name`, `numeric_0`, ...; an item without a \
 category has the code `num_categories` |
 | `train.parquet` | `user`, `item`, `label`: the positive pairs, and the negatives (label 0) of epoch 0 |
@@ -40,7 +41,8 @@ that are not drawn; `cumulative`, cumulative probabilities of the items unless t
 | `replicate.json` | seeds, sizes, `major_category` (null: none), and counts of what was drawn, dropped and tied |
 
 A tower's first layer takes the ID's embedding, the category's embedding, the numeric layers' outputs (row i of
-`user_numeric/kernel` and its bias is the layer of feature i) and the augmentation vector, in this order.
+`user_numeric/kernel` and its bias is the layer of feature i) or the buckets' embeddings (with B buckets row
+i (B + 1) + b of `user_numeric/embedding` is bucket b of feature i), and the augmentation vector, in this order.
 
 Every epoch has its own order, and with `"resample": "epoch"` its own negatives. Batches are consecutive rows of
 

@@ -48,6 +48,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
       distributed_losses: `global` computes the losses of the global batch under a `tf.distribute` strategy,
         `replica_local` averages those of the replicas' parts.
       seed: of the initial weights.
+      num_buckets: of a numeric feature, whose codes are embedded; 0 for linear layers on its values.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         loss: LossConfig | Mapping[str, Any] | None = None,
         distributed_losses: str = "global",
         seed: int = 0,
+        num_buckets: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,9 +77,10 @@ class DAT(tfrs.Model):  # type: ignore[misc]
         }
         self.major_category = major_category
         self.model_config, self.loss_config = config.model, config.loss
-        self.distributed_losses, self.seed = distributed_losses, seed
-        self.user_tower = Tower(num_users, num_user_numeric, 0, config.model, seed, name="user")
-        self.item_tower = Tower(num_items, num_item_numeric, num_categories, config.model, seed, name="item")
+        self.distributed_losses, self.seed, self.num_buckets = distributed_losses, seed, num_buckets
+        own = (config.model, seed, num_buckets)
+        self.user_tower = Tower(num_users, num_user_numeric, 0, *own, name="user")
+        self.item_tower = Tower(num_items, num_item_numeric, num_categories, *own, name="item")
         self._add_features()
         self.objective = Objective(num_items, num_categories, major_category, config, name="objective")
         self.epoch_means = {name: keras.metrics.Mean(name) for name in ("loss", *TERMS)}
@@ -255,6 +258,7 @@ class DAT(tfrs.Model):  # type: ignore[misc]
             "loss": self.loss_config.model_dump(mode="json"),
             "distributed_losses": self.distributed_losses,
             "seed": self.seed,
+            "num_buckets": self.num_buckets,
         }
 
 
@@ -278,7 +282,7 @@ def build_dat(features: FeatureTables, config: Config, seed: int, item_shares: I
 
     Args:
       features: the replicate's tables.
-      config: sections `model`, `loss` and `training.distributed_losses` are read.
+      config: sections `model` and `loss`, `training.distributed_losses` and the number of buckets are read.
       seed: of the initial weights.
       item_shares: how often items are drawn; needed by `loss.prediction=sampled_softmax` only.
 
@@ -296,6 +300,7 @@ def build_dat(features: FeatureTables, config: Config, seed: int, item_shares: I
         loss=config.loss,
         distributed_losses=config.training.distributed_losses,
         seed=seed,
+        num_buckets=config.features.embedded_buckets,
     )
     model.user_numeric.assign(features.user_numeric)
     model.item_numeric.assign(features.item_numeric)

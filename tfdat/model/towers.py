@@ -113,15 +113,57 @@ class NumericEncoder(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.utils.register_keras_serializable("tfdat")
+class BucketEmbedding(keras.layers.Layer):  # type: ignore[misc]
+    """An embedding for every bucket of every numeric feature (yu2021, section 3.2).
+
+    Args:
+      num_features: f.
+      num_buckets: B; code B stands for an unknown value and has a row of its own.
+      dim: width of an embedding.
+      init, stddev: see `ModelConfig.embedding_init`.
+      seed: of the initial weights, with the layer's name.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_buckets: int,
+        dim: int,
+        init: Literal["normal", "keras"] = "normal",
+        stddev: float = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_features, self.num_buckets, self.dim = num_features, num_buckets, dim
+        self.init, self.stddev, self.seed = init, stddev, seed
+        self.output_units = dim * num_features
+        name = f"{self.name}/embedding"
+        initializer = embedding_initializer(init, stddev, seed, name)
+        self.embedding = self.add_weight(name, (num_features * (num_buckets + 1), dim), initializer=initializer)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[batch, f] codes, as floats -> [batch, f * dim]."""
+        first = tf.range(self.num_features) * (self.num_buckets + 1)
+        return tf.reshape(tf.gather(self.embedding, tf.cast(inputs, tf.int32) + first), [-1, self.output_units])
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("num_features", "num_buckets", "dim", "init", "stddev", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.utils.register_keras_serializable("tfdat")
 class Tower(keras.layers.Layer):  # type: ignore[misc]
     """One of the two towers.
 
-    ID embedding, category embedding, numeric layers and augmentation vector are concatenated, go through fully
+    ID embedding, category embedding, numeric features and augmentation vector are concatenated, go through fully
     connected layers, and are normalised.
 
     Args:
       num_ids: users, or items.
       num_numeric: numeric features; 0 for none.
+      num_buckets: of a numeric feature, whose codes are embedded; 0 for linear layers on its values.
       num_categories: 0 for no category embedding; otherwise code `num_categories` stands for an unknown category and
         has a row of its own.
       model: the decisions, as `ModelConfig` or as its fields in a dict.
@@ -135,10 +177,12 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         num_categories: int = 0,
         model: ModelConfig | Mapping[str, Any] | None = None,
         seed: int = 0,
+        num_buckets: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_ids, self.num_numeric, self.num_categories, self.seed = num_ids, num_numeric, num_categories, seed
+        self.num_buckets = num_buckets
         self.model = ModelConfig.model_validate(model or {})
         self.embedding = self._table("embedding", num_ids, self.model.embedding_dim)
         width = self.model.embedding_dim
@@ -146,16 +190,8 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         if num_categories:
             self.category_embedding = self._table("category_embedding", num_categories + 1, self.model.embedding_dim)
             width += self.model.embedding_dim
-        self.numeric = None
-        if num_numeric:
-            self.numeric = NumericEncoder(
-                num_numeric,
-                self.model.numeric_dim,
-                self.model.numeric_layers,
-                self.model.dense_init,
-                seed,
-                name=f"{self.name}_numeric",
-            )
+        self.numeric = self._numeric() if num_numeric else None
+        if self.numeric is not None:
             width += self.numeric.output_units
         self.augmentation = None
         if self.model.augmentation != "none":
@@ -172,6 +208,15 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
             self.model.embedding_init, self.model.embedding_stddev, self.seed, f"{self.name}/{name}"
         )
         return self.add_weight(f"{self.name}/{name}", (rows, dim), initializer=initializer)
+
+    def _numeric(self) -> NumericEncoder | BucketEmbedding:
+        model, name = self.model, f"{self.name}_numeric"
+        if self.num_buckets:
+            sizes = self.num_numeric, self.num_buckets, model.embedding_dim
+            return BucketEmbedding(*sizes, model.embedding_init, model.embedding_stddev, self.seed, name=name)
+        return NumericEncoder(
+            self.num_numeric, model.numeric_dim, model.numeric_layers, model.dense_init, self.seed, name=name
+        )
 
     def _hidden(self, width: int) -> list[keras.layers.Layer]:
         layers = []
@@ -225,7 +270,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
 
         Args:
           embedded: [batch, embedding_dim], from `look_up`.
-          numeric: [batch, num_numeric], where there are numeric features.
+          numeric: [batch, num_numeric] values, or codes of buckets, where there are numeric features.
           category: [batch] int codes up to `num_categories`, where there are categories.
           augmentation: [batch, augmentation_dim], from `look_up`.
 
@@ -245,7 +290,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         return self.normalize(outputs), count_dead_rows(outputs)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_ids", "num_numeric", "num_categories", "seed")
+        names = ("num_ids", "num_numeric", "num_categories", "seed", "num_buckets")
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names},

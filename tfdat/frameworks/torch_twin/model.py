@@ -42,7 +42,8 @@ class Tower(nn.Module):  # type: ignore[misc]
     """Embeddings, numeric layers and augmentation vector, concatenated; fully connected layers; L2 normalisation.
 
     Args:
-      numeric: [n, f] the numeric features of every ID.
+      numeric: [n, f] the numeric features of every ID, or their buckets.
+      buckets: how many a feature has, beside that of unknown values; 0 for linear layers on its values.
       category: [n] the category of every ID, or None.
       num_categories: their number; an ID without one has code `num_categories`.
       model: the decisions.
@@ -53,6 +54,7 @@ class Tower(nn.Module):  # type: ignore[misc]
     def __init__(
         self,
         numeric: NDArray[np.float32],
+        buckets: int,
         category: NDArray[np.int32] | None,
         num_categories: int,
         model: ModelConfig,
@@ -70,8 +72,13 @@ class Tower(nn.Module):  # type: ignore[misc]
             self.register_buffer("category", torch.tensor(category, dtype=torch.long), persistent=False)
             self.category_embedding = nn.Embedding(num_categories + 1, model.embedding_dim, sparse=sparse)
             width += model.embedding_dim
-        joint = model.numeric_layers == "joint" and features > 0
-        inputs = [features] if joint else [1] * features
+        self.bucket_embedding, inputs = None, [1] * features
+        if buckets and features:
+            self.register_buffer("first_bucket", torch.arange(features) * (buckets + 1), persistent=False)
+            self.bucket_embedding = nn.Embedding(features * (buckets + 1), model.embedding_dim, sparse=sparse)
+            width, inputs = width + features * model.embedding_dim, []
+        elif model.numeric_layers == "joint" and features:
+            inputs = [features]
         self.numeric_layers = nn.ModuleList(nn.Linear(fan_in, model.numeric_dim) for fan_in in inputs)
         width += model.numeric_dim * len(inputs)
         self.augmentation = None
@@ -90,7 +97,9 @@ class Tower(nn.Module):  # type: ignore[misc]
         if self.category_embedding is not None:
             parts.append(self.category_embedding(self.category[codes]))
         columns = self.numeric[codes]
-        if self.model.numeric_layers == "per_feature":
+        if self.bucket_embedding is not None:
+            parts.append(self.bucket_embedding(columns.long() + self.first_bucket).flatten(1))
+        elif self.model.numeric_layers == "per_feature":
             parts += [layer(columns[:, [f]]) for f, layer in enumerate(self.numeric_layers)]
         else:
             parts += [layer(columns) for layer in self.numeric_layers]
@@ -118,7 +127,8 @@ class TwinDAT(nn.Module):  # type: ignore[misc]
 
     Args:
       features: the replicate's tables.
-      config: sections `model` and `loss` are read, and whether `training.optimizer` needs row-sparse gradients.
+      config: sections `model` and `loss` are read, the number of buckets, and whether `training.optimizer` needs
+        row-sparse gradients.
     """
 
     def __init__(self, features: FeatureTables, config: Config) -> None:
@@ -127,8 +137,9 @@ class TwinDAT(nn.Module):  # type: ignore[misc]
         sparse = config.training.optimizer == "row_sparse_adam"
         detach = config.loss.mimic_stops_gradient == "target_and_tower"
         categories = features.item_category if features.num_categories else None
-        self.user_tower = Tower(features.user_numeric, None, 0, model, sparse, detach)
-        self.item_tower = Tower(features.item_numeric, categories, features.num_categories, model, sparse, detach)
+        buckets, own = config.features.embedded_buckets, (model, sparse, detach)
+        self.user_tower = Tower(features.user_numeric, buckets, None, 0, *own)
+        self.item_tower = Tower(features.item_numeric, buckets, categories, features.num_categories, *own)
         log_temperature = torch.tensor(math.log(model.temperature))
         self.log_temperature = nn.Parameter(log_temperature) if model.learn_temperature else None
         self.temperature = model.temperature

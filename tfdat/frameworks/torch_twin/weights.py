@@ -59,6 +59,8 @@ def _tower_views(side: str, tower: Tower, read: Read) -> Iterator[tuple[str, Vie
         yield f"{side}/category_embedding", read(tower.category_embedding.weight)
     if tower.augmentation is not None:
         yield f"{side}/augmentation", read(tower.augmentation.weight)
+    if tower.bucket_embedding is not None:
+        yield f"{side}_numeric/embedding", read(tower.bucket_embedding.weight)
     if len(tower.numeric_layers):
         layers = list(tower.numeric_layers)
         if tower.model.numeric_layers == "joint":
