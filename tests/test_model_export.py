@@ -23,6 +23,10 @@ USERS = np.array([f"U{u:03d}" for u in range(NUM_USERS)])
 ITEMS = np.array([f"item-{i:02d}" for i in range(NUM_ITEMS)])
 
 
+def vectors(model):
+    return model.user_vectors(), model.item_vectors()
+
+
 def seen_by(user):
     """Users have seen their number of items, up to all but two; user 0 has seen nothing."""
     return np.random.default_rng(user).permutation(NUM_ITEMS)[: min(user, NUM_ITEMS - 2)]
@@ -40,7 +44,7 @@ def model():
 @pytest.fixture(scope="module")
 def loaded(model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("export") / "nested" / "recommender"
-    export_recommender(Recommender(model, USERS, ITEMS, INDPTR, SEEN, k=K), directory)
+    export_recommender(Recommender(*vectors(model), USERS, ITEMS, INDPTR, SEEN, k=K), directory)
     assert [path.name for path in directory.parent.iterdir()] == ["recommender"]
     return tf.saved_model.load(str(directory))
 
@@ -90,7 +94,7 @@ def test_nothing_that_a_user_interacted_with_is_recommended_as_unseen(hold_out):
 
 def test_users_of_one_name_are_refused(model):
     with pytest.raises(ValueError, match=r"sampling\.duplicates=clone"):
-        Recommender(model, np.array(["U"] * NUM_USERS), ITEMS, INDPTR, SEEN)
+        Recommender(*vectors(model), np.array(["U"] * NUM_USERS), ITEMS, INDPTR, SEEN)
 
 
 def test_one_user_at_a_time_gets_the_same(loaded):
@@ -106,7 +110,7 @@ def test_an_unknown_user_is_named(loaded):
 
 
 def test_k_is_capped_by_the_catalogue(model):
-    recommender = Recommender(model, USERS, ITEMS, INDPTR, SEEN, k=1000)
+    recommender = Recommender(*vectors(model), USERS, ITEMS, INDPTR, SEEN, k=1000)
     assert recommender.top(tf.constant(["U001"]))["item"].shape == (1, NUM_ITEMS)
     unseen = recommender.top_unseen(tf.constant(["U002"]))["item"].numpy()[0]
     assert (unseen == b"").sum() == 2
@@ -114,15 +118,15 @@ def test_k_is_capped_by_the_catalogue(model):
 
 def test_names_that_do_not_fit_the_model_are_refused(model):
     with pytest.raises(ValueError, match=r"\(30, 20, 31\)"):
-        Recommender(model, USERS, ITEMS[:-1], INDPTR, SEEN)
+        Recommender(*vectors(model), USERS, ITEMS[:-1], INDPTR, SEEN)
 
 
 def test_an_existing_folder_is_not_overwritten(model, tmp_path):
     with pytest.raises(FileExistsError, match="exists already"):
-        export_recommender(Recommender(model, USERS, ITEMS, INDPTR, SEEN), tmp_path)
+        export_recommender(Recommender(*vectors(model), USERS, ITEMS, INDPTR, SEEN), tmp_path)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("scann") is not None, reason="scann is installed")
 def test_scann_without_the_package_says_what_it_needs(model):
     with pytest.raises(ValueError, match="needs a scann package built for TensorFlow"):
-        Recommender(model, USERS, ITEMS, INDPTR, SEEN, index="scann")
+        Recommender(*vectors(model), USERS, ITEMS, INDPTR, SEEN, index="scann")

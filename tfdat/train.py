@@ -31,6 +31,7 @@ from tfdat.cli import (
 from tfdat.config import Config
 from tfdat.config.overrides import decision_fields, differences
 from tfdat.config.variants import VARIANTS
+from tfdat.data.files import is_file_name
 from tfdat.data.interactions import Interactions
 from tfdat.data.loading import DATA_HELP
 from tfdat.errors import UserError, counted
@@ -116,6 +117,12 @@ def make_parser() -> Parser:
         metavar="A,B",
         help=f"copy every training to {', '.join(TRACKERS)}; TensorBoard events are always written",
     )
+    how.add_argument(
+        "--keep-models",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="keep the trained models for tfdat.recommend (default: where all of a file of one's own is trained on)",
+    )
     how.add_argument("--decisions", action="store_true", help="list every setting and end")
     how.add_argument("--environment", action="store_true", help="print versions and machine, for a bug report, and end")
     add_version(how)
@@ -151,6 +158,7 @@ def main(argv: Sequence[str]) -> int:
         progress=arguments.progress,
         trackers=check_trackers(arguments.track),
         command=command_line("tfdat.train", argv),
+        keep_models=keeps_models(arguments.keep_models, arguments.data, config),
     )
     interactions = load_data(arguments)
     settings = RunSettings(
@@ -180,6 +188,12 @@ def main(argv: Sequence[str]) -> int:
     with resumable(f"Finished replicates are in {out}; the same command goes on from there."):
         outcome = run(interactions, settings, plan, out)
     return report_outcome(outcome, plan, out)
+
+
+def keeps_models(asked: bool | None, data: str, config: Config) -> bool:
+    """Whether a run keeps its models: as `asked`, else where they are of all users of a file of one's own."""
+    whole = config.sampling.user_fraction == 1 and not config.sampling.replacement
+    return (whole and is_file_name(data)) if asked is None else asked
 
 
 def wanted_strategy(name: str, strategy: Strategy) -> Strategy:
@@ -237,6 +251,12 @@ def report_outcome(outcome: Outcome, plan: Plan, out: Path) -> int:
         print()
         print(results_table(stored.parse(outcome.results)))
         print(f"\n{out / 'results.json'} holds every value; `{command_line('tfdat.report', [out])}` draws the report.")
+        if plan.keep_models:
+            size = sum(path.stat().st_size for path in (out / "models").glob("*/*.npz"))
+            print(
+                f"{out / 'models'} holds the models ({size / 1e6:,.1f} MB); "
+                f"`{command_line('tfdat.recommend', [out])}` lists what they recommend."
+            )
     if outcome.failed:
         print(f"{counted(len(outcome.failed), 'task')} failed twice and left out:", file=sys.stderr)
         for task, reason in outcome.failed.items():

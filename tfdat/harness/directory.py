@@ -167,6 +167,10 @@ class RunDirectory:
         """The state of a training that has not ended."""
         return self.root / "unfinished" / method / f"{number:03d}.npz"
 
+    def model_path(self, method: str, number: int) -> Path:
+        """The trained model of a replicate, where it is kept."""
+        return self.root / "models" / method / f"{number:03d}.npz"
+
     def events_path(self, method: str, number: int) -> Path:
         """TensorBoard's folder for a replicate."""
         return self.root / "events" / method / f"{number:03d}"

@@ -99,7 +99,7 @@ def _common_settings(sources: Sequence[Path]) -> RunSettings:
 
 def _copy(source: Path, root: Path) -> None:
     """Copies arrays before records, so that a record's presence still means done."""
-    for folder in ("replicates", "failures"):
+    for folder in ("models", "replicates", "failures"):
         for pattern in ("*/*.npz", "*/*.json"):
             for path in sorted((source / folder).glob(pattern)):
                 write_bytes(root / path.relative_to(source), path.read_bytes())

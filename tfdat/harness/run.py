@@ -70,6 +70,7 @@ class Plan:
     progress: Mode = "auto"
     trackers: tuple[str, ...] = ()
     command: str = ""
+    keep_models: bool = False
 
     @property
     def extent(self) -> Extent:
@@ -194,6 +195,7 @@ def missing_tasks(directory: RunDirectory, plan: Plan, run: str = "") -> list[Ta
         for number in plan.numbers
         for method in plan.methods
         if not directory.is_done(method, number)
+        or (plan.keep_models and method in VARIANTS and not directory.model_path(method, number).is_file())
     ]
 
 
@@ -226,7 +228,7 @@ def _perform_all(interactions: Interactions, runs: Runs, plan: Plan, tasks: Sequ
 
 
 def _workers(columns: Path, runs: Runs, plan: Plan, tasks: int, scratch: Path) -> Workers:
-    setup = _Setup(columns, runs, plan.strategy, plan.devices, plan.trackers)
+    setup = _Setup(columns, runs, plan.strategy, plan.devices, plan.trackers, plan.keep_models)
     if plan.engine == "ray":
         from tfdat.harness.ray_workers import RayWorkers
 
@@ -249,6 +251,7 @@ class _Setup:
     strategy: Strategy
     devices: int | None
     trackers: tuple[str, ...]
+    keep_models: bool
     threads: int = 1
 
     def __call__(self) -> Perform:
@@ -272,7 +275,8 @@ class _Setup:
         def perform_task(task: Task, on_epoch: OnEpoch) -> None:
             settings, directory = self.runs[task.run]
             following = trackers(self.trackers, tracked_run(directory.root, settings, task.method, task.number))
-            perform(experiment(task.run), task, directory if writes else None, on_epoch, following)
+            where = directory if writes else None
+            perform(experiment(task.run), task, where, on_epoch, following, self.keep_models)
 
         return perform_task
 

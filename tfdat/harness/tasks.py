@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfdat.config import Config
@@ -19,9 +19,10 @@ from tfdat.data.seeds import Randomness
 from tfdat.evaluation.baselines import BASELINES
 from tfdat.evaluation.parameters import DEFAULTS, BaselineSettings
 from tfdat.frameworks import framework
-from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainingState
+from tfdat.frameworks.contract import Checkpoint, DivergedError, OnEpoch, TrainedModel, TrainingState
 from tfdat.harness.atomic_files import write_arrays
 from tfdat.harness.directory import RunDirectory
+from tfdat.harness.kept_model import KeptModel
 from tfdat.harness.record import ReplicateRecord, baseline_record, variant_record
 from tfdat.harness.stored_record import DamagedRecordError, load_arrays
 from tfdat.harness.trackers import Tracker
@@ -82,8 +83,19 @@ class Experiment:
     def _full_data(self) -> FullData:
         return FullData.build(self.interactions, self._index, self.config)
 
-    def run(self, task: Task, on_epoch: OnEpoch | None = None, checkpoint: Checkpoint | None = None) -> ReplicateRecord:
+    def run(
+        self,
+        task: Task,
+        on_epoch: OnEpoch | None = None,
+        checkpoint: Checkpoint | None = None,
+        keep: Callable[[TrainedModel, Replicate], None] | None = None,
+    ) -> ReplicateRecord:
         """Trains and evaluates; a training goes on from its `checkpoint` where the framework can.
+
+        Args:
+          task: what to run.
+          on_epoch, checkpoint: see `tfdat.frameworks.contract`.
+          keep: is given the trained model of a variant.
 
         Raises:
           DivergedError: the loss of a variant is not finite.
@@ -94,6 +106,8 @@ class Experiment:
             config = apply_variant(self.config, task.method)
             train = framework(self.framework_name).trainer(self._strategy, checkpoint)
             trained = train(replicate, config, on_epoch)
+            if keep is not None:
+                keep(trained, replicate)
             return variant_record(trained, replicate, config, task.method, self._threads)
         if task.method not in BASELINES:
             raise ValueError(f"Unknown baseline {task.method!r}. Known: {', '.join(BASELINES)}.")
@@ -108,6 +122,7 @@ def perform(
     directory: RunDirectory | None,
     on_epoch: OnEpoch | None = None,
     trackers: Sequence[Tracker] = (),
+    keep_model: bool = False,
 ) -> None:
     """Runs `task` and stores its files; a training goes on from the last epoch that an interrupted attempt stored.
 
@@ -117,6 +132,7 @@ def perform(
       directory: where to store it; None in a process that only takes part (a further worker of a cluster).
       on_epoch: see `tfdat.frameworks.contract.OnEpoch`.
       trackers: follow the training of a variant.
+      keep_model: whether the model of a variant is stored beside its record.
     """
     if directory is None:
         experiment.run(task, on_epoch)
@@ -143,9 +159,14 @@ def perform(
             if on_epoch is not None:
                 on_epoch(epoch, logs)
 
+        def keep(trained: TrainedModel, replicate: Replicate) -> None:
+            with writing_below(directory.root):
+                model = KeptModel.of(trained, replicate, experiment.interactions)
+                model.save(directory.model_path(task.method, task.number))
+
         checkpoint = StoredCheckpoint(directory, task)
         try:
-            record = experiment.run(task, write_and_report, checkpoint)
+            record = experiment.run(task, write_and_report, checkpoint, keep if keep_model else None)
         except DivergedError:
             checkpoint.remove()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,8 +29,9 @@ class Recommender(tf.Module):  # type: ignore[misc]
     most the number of items. An unknown user is an `InvalidArgumentError` that names it.
 
     Args:
-      model: trained.
-      user_names: [U] IDs in the order of the model's codes.
+      user_vectors: [U, d] of a trained model.
+      item_vectors: [I, d] likewise.
+      user_names: [U] IDs.
       item_names: [I] likewise.
       seen_indptr, seen_items: CSR of the item codes that each user has seen, [U + 1] and [n]: all of them, the test's
         included; `recommender_of` takes them from the data.
@@ -37,21 +39,22 @@ class Recommender(tf.Module):  # type: ignore[misc]
       index: `brute_force` is exact; `scann` is approximate, and quick for millions of items.
 
     Raises:
-      ValueError: lengths that do not fit the model, users of one name, or `scann` without the package of that name.
+      ValueError: lengths that do not fit the vectors, users of one name, or `scann` without the package of that name.
     """
 
     def __init__(
         self,
-        model: DAT,
-        user_names: NDArray[np.str_],
-        item_names: NDArray[np.str_],
+        user_vectors: NDArray[np.float32],
+        item_vectors: NDArray[np.float32],
+        user_names: Sequence[str],
+        item_names: Sequence[str],
         seen_indptr: NDArray[np.integer],
         seen_items: NDArray[np.integer],
         k: int = 50,
         index: Index = "brute_force",
     ) -> None:
         super().__init__(name="recommender")
-        sizes = (model.sizes["num_users"], model.sizes["num_items"], model.sizes["num_users"] + 1)
+        sizes = (len(user_vectors), len(item_vectors), len(user_vectors) + 1)
         if (len(user_names), len(item_names), len(seen_indptr)) != sizes:
             raise ValueError(
                 "`user_names`, `item_names` and `seen_indptr` should have (users, items, users + 1) = "
@@ -63,11 +66,11 @@ class Recommender(tf.Module):  # type: ignore[misc]
         keys, codes = tf.constant(list(map(str, user_names))), tf.range(len(user_names))
         self.codes = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, codes), default_value=-1)
         self.item_names = tf.Variable(list(map(str, item_names)), trainable=False, name="item_names")
-        self.user_vectors = tf.Variable(model.user_vectors(), trainable=False, name="user_vectors")
+        self.user_vectors = tf.Variable(user_vectors, trainable=False, name="user_vectors")
         self.seen_indptr = tf.Variable(seen_indptr.astype(np.int64), trainable=False, name="seen_indptr")
         self.seen_items = tf.Variable(seen_items.astype(np.int32), trainable=False, name="seen_items")
         self.index = _index(index, self.k)
-        self.index.index(tf.constant(model.item_vectors()))
+        self.index.index(tf.constant(item_vectors))
 
     @tf.function(input_signature=[_USERS])  # type: ignore[untyped-decorator]
     def top(self, user: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -111,7 +114,8 @@ def recommender_of(
     """
     seen = seen_items(interactions, UserIndex.build(interactions.user, interactions.num_users), replicate)
     users, items = interactions.user_names[replicate.user_codes], interactions.item_names[replicate.item_codes]
-    return Recommender(model, users, items, *seen, k=k, index=index)
+    vectors = model.user_vectors(), model.item_vectors()
+    return Recommender(*vectors, list(map(str, users)), list(map(str, items)), *seen, k=k, index=index)
 
 
 def export_recommender(recommender: Recommender, directory: Path) -> None:
