@@ -17,7 +17,7 @@ from runs import settings, write_csv
 from tfdat.presets import PRESETS, resolve
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "compare", "report", "tune", "sensitivity", "learning_curve", "claims")
+COMMANDS = ("train", "compare", "recommend", "report", "tune", "sensitivity", "learning_curve", "claims")
 
 NOT_RUN = {
     "python -m tfdat.train": "the first run of README; test_train runs the same on smaller data",
@@ -41,6 +41,7 @@ NOT_RUN_PATTERNS = {
 
 SUBSTITUTIONS = {
     r"amazon_books/final|interactions\.csv": "small.csv",
+    r"\bU17 U90\b": "U0000 U0001",
     r"--replicates \d+": "--replicates 1",
     r"--hours \d+|--trials \d+": "--trials 4",
     r"--workers \d+": "--workers 1",
@@ -186,6 +187,7 @@ def folder(tmp_path_factory):
     """A folder with a small file, a run and a sweep, as the commands expect them."""
     root = tmp_path_factory.mktemp("documented")
     write_csv(root / "small.csv")
+    (root / "ids.txt").write_text("U0000\nU0001\n")
     run("tfdat.train --data small.csv --out run --replicates 2 --variants dat", root)
     return root
 

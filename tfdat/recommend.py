@@ -29,13 +29,13 @@ SHOWN_USERS = 3
 _DESCRIPTION = """\
 List what a model of a run recommends to its users: exactly the order by which the run was evaluated.
 
-  python -m tfdat.recommend RUN                                 the first three users
-  python -m tfdat.recommend RUN U17 U90 --k 20 --unseen         two users, without what they know
-  python -m tfdat.recommend RUN --users ids.txt --out lists.csv many users (.csv, .parquet or .jsonl)
-  python -m tfdat.recommend RUN --out lists.parquet             all users
-  python -m tfdat.recommend RUN --export saved                  a SavedModel with the signatures `serving_default`
-                                                                and `unseen`: user IDs in, item IDs and scores out
+  python -m tfdat.recommend RUN                                      the first three users
+  python -m tfdat.recommend RUN U17 U90 --k 20 --unseen              two users, without what they know
+  python -m tfdat.recommend RUN --users ids.txt --out lists.csv      many users (.csv, .parquet or .jsonl)
+  python -m tfdat.recommend RUN --out lists.parquet                  all users
+  python -m tfdat.recommend RUN --export saved                       a SavedModel: user IDs in, item IDs and scores out
 
+The SavedModel has the signatures `serving_default` and `unseen`, which leaves out what a user has interacted with.
 The run has to keep its models: python -m tfdat.train --keep-models, the default where all of a file is trained on.
 A model knows the users and items that it was trained on. Others have no row in its tables, and no sound vector can be
 made up for them: --unknown popular lists the most popular items for such users."""
