@@ -69,6 +69,7 @@ CONTEXT = {
     "sampling.interactions": {"sampling.interactions": (1, 1316)},  # the first draw has 1,317
     "split.unseen_items": {"sampling.min_item": 1, "sampling.user_fraction": 0.15},
     "negatives.popularity_power": {"negatives.distribution": "popularity"},
+    "split.later_share": {"split.kind": "temporal"},
     "features.numeric_buckets": {"features.numeric": "embedded"},
     # 1e-8 throughout, so that norms are below the 1e-6 at which the two epsilons part
     "model.normalize_epsilon": {

@@ -106,6 +106,7 @@ def test_what_tuned_does_not_read():
         "model.bias",
         "loss.mimic_denominator",
         "features.numeric_buckets",
+        "split.later_share",
         "training.schedule_factor",
         "training.schedule_patience",
         "training.early_stopping_patience",
@@ -118,7 +119,11 @@ def test_what_tuned_does_not_read():
 
 
 def test_the_default_reads_all_but_what_belongs_to_choices_that_it_does_not_make():
-    assert set(inert_settings(Config())) == {"negatives.popularity_power", "features.numeric_buckets"}
+    assert set(inert_settings(Config())) == {
+        "negatives.popularity_power",
+        "features.numeric_buckets",
+        "split.later_share",
+    }
     embedded = {"features.numeric_transform", "model.numeric_dim", "model.numeric_layers"}
     assert embedded <= set(inert_settings(with_values(Config(), {"features.numeric": "embedded"})))
     without = inert_settings(Config(), COLUMNS)

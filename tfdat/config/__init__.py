@@ -87,6 +87,11 @@ class Config(Decisions):
             )
         if evaluation.protocol == "panel" and not evaluation.panel_users:
             raise ValueError("`evaluation.protocol=panel` needs a panel: set evaluation.panel_users, such as 1000.")
+        if evaluation.panel_users and self.split.kind != "last":
+            raise ValueError(
+                "`evaluation.panel_users` asks each user's last interaction: set split.kind=last. "
+                f"Received: {self.split.kind}."
+            )
         if evaluation.panel_users and sampling.duplicates == "clone":
             raise ValueError(
                 "`evaluation.panel_users` tests a user once, and `sampling.duplicates=clone` makes several of one: "

@@ -95,8 +95,27 @@ class SamplingConfig(Decisions):
 
 
 class SplitConfig(Decisions):
-    """The last interaction of every user is the test item."""
+    """Which interaction of every user is the test item."""
 
+    kind: Literal["last", "random", "temporal"] = decision(
+        "last",
+        number=31,
+        source="stated",
+        paper="'the last interaction of every user'",
+        reason="as stated; most training interactions of other users may then be later than a user's test, which is "
+        "counted. 'temporal' trains on what is before one date and tests each user's first interaction after it, "
+        "'random' holds out any one interaction of each user",
+        alternatives=("temporal", "random"),
+    )
+    later_share: Annotated[float, Field(gt=0, lt=1)] = decision(
+        0.1,
+        number=31,
+        source="ours",
+        paper="none",
+        reason="the date of a temporal split: this share of the draw's interactions is later, or of that time",
+        alternatives=(0.2,),
+        read_when={"split.kind": ("temporal",)},
+    )
     repeats: Literal["keep_last", "keep_all"] = decision(
         "keep_last",
         number=30,
@@ -112,6 +131,7 @@ class SplitConfig(Decisions):
         paper="'the last interaction of every user'; 45 % of users have a tied last day",
         reason="ties are broken by a stable hash of user and item: arbitrary, but the same everywhere",
         alternatives=("drop_users", "file_order"),
+        read_when={"split.kind": ("last",)},
     )
     unseen_items: Literal["keep", "drop"] = decision(
         "keep",

@@ -158,7 +158,7 @@ def core_rows(
         keep = k_core(owner, item, sampling.min_user, sampling.min_item, sampling.core)
     else:
         split = split_rows(interactions, rows, owner, config.split)
-        keep = _core_of_training(owner, item, split.test, sampling)
+        keep = _core_of_training(owner, item, split.test | split.unused, sampling)
         split = split.of_rows(keep)
     return *_select(rows, owner, keep), split
 

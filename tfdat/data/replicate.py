@@ -51,7 +51,9 @@ def build_replicate(
     rows, split = _with_panel(interactions, sample, own, panel, config)
     codes = LocalCodes.build(interactions, sample, panel, config)
     user, item = codes.users_of(split.user), codes.items_of(interactions.item[rows])
-    trains = ~split.test if panel is None else ~split.test & ~np.isin(rows, panel.held_out)
+    trains = ~(split.test | split.unused)
+    if panel is not None:
+        trains &= ~np.isin(rows, panel.held_out)
     train, test = split.order[trains[split.order]], split.order[split.test[split.order]]
     parts = Parts(
         rows=rows[train],
@@ -63,10 +65,18 @@ def build_replicate(
         test_item=item[test],
         hidden=np.empty(0, dtype=np.int64),
     )
-    counts = {**sample.counts, "tied_last_days": own.tied_users}
+    counts = {
+        **sample.counts,
+        "tied_last_days": own.tied_users,
+        "unused_later_interactions": int(split.unused.sum()),
+        "later_than_test_permille": _later_than_test(interactions.timestamp, parts.rows, parts.test_rows),
+    }
     replicate = assembled(interactions, index, config, codes, parts, randomness, counts, panel)
     if panel is not None:
         replicate = dataclasses.replace(replicate, counts=replicate.counts | _panel_counts(sample, panel, replicate))
+    if split.unused.any():
+        held_out = np.union1d(replicate.held_out_rows, rows[split.unused])
+        replicate = dataclasses.replace(replicate, held_out_rows=held_out)
     if hold_out and not len(replicate.test_user):
         fix = "Raise sampling.user_fraction." if config.sampling.user_fraction < 1 else "It needs more data."
         raise UserError(
@@ -109,6 +119,7 @@ def without_test(interactions: Interactions, index: UserIndex, config: Config, r
         hidden=replicate.held_out_rows,
     )
     counts = {name: replicate.counts[name] for name in _COUNTED_AT_THE_DRAW}
+    counts["later_than_test_permille"] = _later_than_test(interactions.timestamp, parts.rows, parts.test_rows)
     return assembled(interactions, index, config, codes, parts, replicate.randomness.within("earlier"), counts)
 
 
@@ -135,6 +146,7 @@ _COUNTED_AT_THE_DRAW = (
     "below_min_rating",
     "repeats_dropped",
     "tied_last_days",
+    "unused_later_interactions",
 )
 
 
@@ -148,9 +160,19 @@ def _with_panel(
     extra = split_rows(interactions, panel.rows, panel.owner, config.split).without_test()
     user = np.concatenate([own.user, extra.user])
     order = np.concatenate([own.order, len(own.user) + extra.order])
-    masks = (np.concatenate([getattr(own, name), getattr(extra, name)]) for name in ("test", "previous", "tied"))
+    masks = (
+        np.concatenate([getattr(own, name), getattr(extra, name)]) for name in ("test", "previous", "tied", "unused")
+    )
     combined = Split(user, order[np.argsort(user[order], kind="stable")], *masks)
     return np.concatenate([sample.rows, panel.rows]), combined
+
+
+def _later_than_test(timestamp: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[np.int64]) -> int:
+    """How many in 1,000 training interactions are later than a test interaction: the mean over the latter."""
+    if not len(train) or not len(test):
+        return 0
+    later = len(train) - np.searchsorted(np.sort(timestamp[train]), timestamp[test], side="right")
+    return round(1000 * float(later.mean()) / len(train))
 
 
 def _panel_counts(sample: BootstrapSample, drawn: PanelDraw, replicate: Replicate) -> dict[str, int]:

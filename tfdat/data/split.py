@@ -1,4 +1,4 @@
-"""The last interaction of every user is the test item (cornelisse2024, section 3.2)."""
+"""Which interactions are held out: the last of every user (cornelisse2024, section 3.2), any one, or after a date."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ class Split:
 
     Attributes:
       user: [n] user codes, in the order of the rows, as all masks are.
-      order: [n] positions that sort the rows by user, then time, then the tie-break.
-      test: [n] mask: the user's last row.
-      previous: [n] mask: the row before the last, where the user has three or more.
+      order: [n] positions that sort the rows by user, then time, then the tie-break; in a random split by user only.
+      test: [n] mask: the user's held-out row.
+      previous: [n] mask: the row before the test row, where another one stands before it.
       tied: [n] mask: the rows of users whose last time holds more than one row.
+      unused: [n] mask: rows that are neither trained on nor tested, as they come after a user's test row.
     """
 
     user: NDArray[np.integer]
@@ -55,6 +56,7 @@ class Split:
     test: NDArray[np.bool_]
     previous: NDArray[np.bool_]
     tied: NDArray[np.bool_]
+    unused: NDArray[np.bool_]
 
     @property
     def tied_users(self) -> int:
@@ -66,18 +68,62 @@ class Split:
         kept_before = np.cumsum(keep) - 1
         user, order = self.user[keep], kept_before[self.order[keep[self.order]]]
         test = self.test[keep]
-        return Split(user, order, test, _before_test(user, order, test), self.tied[keep])
+        return Split(user, order, test, _before_test(user, order, test), self.tied[keep], self.unused[keep])
 
     def without_test(self) -> Split:
         """Nothing is held out for a test; `previous` marks the last row of each user who has two or more."""
         sorted_user = self.user[self.order]
         last = np.zeros(len(self.user), dtype=bool)
         last[self.order] = _last(sorted_user) & _has_previous(sorted_user)
-        return dataclasses.replace(self, test=np.zeros(len(self.user), dtype=bool), previous=last)
+        nothing = np.zeros(len(self.user), dtype=bool)
+        return dataclasses.replace(self, test=nothing, previous=last, unused=nothing)
+
+
+def split_users(
+    user: NDArray[np.integer], timestamp: NDArray[np.int64], tie_break: NDArray[np.uint64], split: SplitConfig
+) -> Split:
+    """Holds out a row of every user, as `split.kind` says; see `split_last` and `split_at_date`.
+
+    Of a random split the rows' order is that of `tie_break`, so that the row held out is the same in every draw.
+    """
+    match split.kind:
+        case "random":
+            return split_last(user, np.zeros(len(user), np.int64), tie_break, SplitConfig(ties="hash"), time=False)
+        case "temporal":
+            return split_at_date(user, timestamp, tie_break, split.later_share)
+        case _:
+            return split_last(user, timestamp, tie_break, split)
+
+
+def split_at_date(
+    user: NDArray[np.integer], timestamp: NDArray[np.int64], tie_break: NDArray[np.uint64], later_share: float
+) -> Split:
+    """Trains on what is before one date; a user's first row after it is the test, the other ones are not used.
+
+    Args:
+      user: [n] user codes.
+      timestamp: [n] seconds.
+      tie_break: [n] decides among rows of the same time.
+      later_share: share of the rows that are of the date or later; more where many are of that very time.
+    """
+    order = np.lexsort((tie_break, timestamp, user))
+    date = np.sort(timestamp)[int(len(timestamp) * (1 - later_share))] if len(timestamp) else 0
+    later = timestamp[order] >= date
+    sorted_user = user[order]
+    starts = np.append(True, sorted_user[1:] != sorted_user[:-1])[: len(user)]
+    first = later & (starts | ~np.append(False, later[:-1])[: len(user)])
+    known = np.isin(sorted_user, sorted_user[~later])
+    test, unused = np.zeros(len(user), dtype=bool), np.zeros(len(user), dtype=bool)
+    test[order], unused[order] = first & known, later & ~(first & known)
+    return Split(user, order, test, _before_test(user, order, test), np.zeros(len(user), dtype=bool), unused)
 
 
 def split_last(
-    user: NDArray[np.integer], timestamp: NDArray[np.int64], tie_break: NDArray[np.uint64], split: SplitConfig
+    user: NDArray[np.integer],
+    timestamp: NDArray[np.int64],
+    tie_break: NDArray[np.uint64],
+    split: SplitConfig,
+    time: bool = True,
 ) -> Split:
     """Holds out each user's last row; a user with one row keeps it for training.
 
@@ -87,18 +133,19 @@ def split_last(
       tie_break: [n] decides among rows of the same time when `split.ties` is 'hash'.
       split: the decisions. 'file_order' takes the last of the tied rows; 'drop_users' gives a user with a tied
         last time no test item and trains on all of its rows.
+      time: whether `timestamp` is one; otherwise no row is tied.
     """
     breaker = np.arange(len(user)) if split.ties == "file_order" else tie_break
     order = np.lexsort((breaker, timestamp, user))
     sorted_user, sorted_time = user[order], timestamp[order]
     held_out = _last(sorted_user) & _has_previous(sorted_user)
-    ends_tied = held_out & np.append(False, sorted_time[1:] == sorted_time[:-1])
+    ends_tied = held_out & np.append(False, sorted_time[1:] == sorted_time[:-1]) & time
     tied = np.isin(user, sorted_user[ends_tied])
     test = np.zeros(len(user), dtype=bool)
     test[order] = held_out
     if split.ties == "drop_users":
         test &= ~tied
-    return Split(user, order, test, _before_test(user, order, test), tied)
+    return Split(user, order, test, _before_test(user, order, test), tied, np.zeros(len(user), dtype=bool))
 
 
 def _last(sorted_user: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -120,10 +167,10 @@ def _before_test(user: NDArray[np.integer], order: NDArray[np.int64], test: NDAr
 def split_rows(
     interactions: Interactions, rows: NDArray[np.int64], owner: NDArray[np.integer], split: SplitConfig
 ) -> Split:
-    """`split_last` for `rows` of a data set, with ties broken by a hash of the user's and the item's name."""
+    """`split_users` for `rows` of a data set, with ties broken by a hash of the user's and the item's name."""
     timestamp = interactions.timestamp[rows]
     users, user_code = np.unique(interactions.user[rows], return_inverse=True)
     items, item_code = np.unique(interactions.item[rows], return_inverse=True)
     user_hash = name_hashes(interactions.user_names[users])[user_code]
     item_hash = name_hashes(interactions.item_names[items])[item_code]
-    return split_last(owner, timestamp, pair_hashes(user_hash, item_hash), split)
+    return split_users(owner, timestamp, pair_hashes(user_hash, item_hash), split)

@@ -107,6 +107,7 @@ def table_notes(results: Results) -> list[str]:
     variation = Variation.of(results.config)
     spread = _SPREADS[results.setting("analysis.spread", "sd")]
     notes = [f"{spread} over {variation.over}.", f"{ranked_items(results)}."]
+    notes += _leak_notes(results)
     notes += _uninformative_notes(results)
     notes += [_collapse_note(name, variant) for name, variant in results.variants.items() if variant.collapsed]
     notes += [f"FAILED: {label(name)} in replicates {', '.join(map(str, at))}." for name, at in results.failed.items()]
@@ -116,6 +117,13 @@ def table_notes(results: Results) -> list[str]:
     if results.data.comparable_with_paper:
         notes.append("yu2021 ranks 243,166 items: its values are not those of a smaller catalogue.")
     return notes
+
+
+def _leak_notes(results: Results) -> list[str]:
+    later = results.counts.get("later_than_test_permille")
+    if later is None or not later.mean:
+        return []
+    return [f"{later.mean / 10:.0f} % of the training interactions are later than a test one, averaged over the test."]
 
 
 def _uninformative_notes(results: Results) -> list[str]:
