@@ -75,7 +75,11 @@ DATA = {
 }
 MAIN = {name: Study(name, baselines=BASELINES) for name in ("cornelisse2024", "yu2021", "tuned")}
 TWO = ("dat", "dat-no-cal")
+DENSE = ("features.numeric=linear", "loss.mimic_reduction=sum")
+"""What the preset `yu2021` was until its text was at hand."""
+
 MORE = {
+    "yu2021, numbers through dense layers": Study("yu2021", DENSE),
     "yu2021, five negatives": Study("yu2021", ("negatives.count=5",)),
     "cornelisse2024, stopped by val_loss": Study("cornelisse2024", ("training.early_stopping=val_loss",), TWO),
     **{

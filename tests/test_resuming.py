@@ -143,7 +143,7 @@ def test_short_trainings_store_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("stored_every_epoch")
 def test_a_training_that_diverges_leaves_no_state(tmp_path, monkeypatch):
-    def diverge(self, task, on_epoch, checkpoint):
+    def diverge(self, task, on_epoch, checkpoint, keep):
         checkpoint.save({"about": np.zeros(1, np.uint8)})
         raise DivergedError("loss not finite in epoch 2")
 
