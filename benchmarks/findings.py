@@ -79,8 +79,8 @@ DENSE = ("features.numeric=linear", "loss.mimic_reduction=sum")
 """What the preset `yu2021` was until its text was at hand."""
 
 MORE = {
-    "yu2021, numbers through dense layers": Study("yu2021", DENSE),
-    "yu2021, five negatives": Study("yu2021", ("negatives.count=5",)),
+    "yu2021, dense layers": Study("yu2021", DENSE),
+    "yu2021, dense layers, five negatives": Study("yu2021", (*DENSE, "negatives.count=5")),
     "cornelisse2024, stopped by val_loss": Study("cornelisse2024", ("training.early_stopping=val_loss",), TWO),
     **{
         f"{name}, CAL x {weight:g}": Study(name, (f"loss.lambda_alignment={weight:g}",), ("dat",))
