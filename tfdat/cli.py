@@ -181,7 +181,7 @@ def print_data(interactions: Interactions, notes: Sequence[str]) -> None:
 def replicate_notes(config: Config, replicates: int) -> list[str]:
     """The notes on the spread over replicates."""
     sampling = config.sampling
-    if replicates > 1 and sampling.user_fraction == 1 and not sampling.replacement and sampling.interactions is None:
+    if replicates > 1 and sampling.all_users and sampling.interactions is None:
         return ["all replicates hold the same users: they differ by seed only, and so does their spread"]
     return []
 

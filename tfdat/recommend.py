@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from tfdat.cli import HelpFormatter, Parser, positive, run_command
 from tfdat.errors import UserError, printable, shortened
+from tfdat.evaluation.ranking import select_rows
 from tfdat.evaluation.top import best
 from tfdat.harness.atomic_files import replacing
 from tfdat.harness.directory import RunDirectory
@@ -125,8 +127,9 @@ def wanted_users(options: argparse.Namespace, model: KeptModel) -> list[str]:
             raise UserError(f"{options.users} holds no user ID.")
     if not asked:
         return list(dict.fromkeys(model.user_names[: None if options.out else SHOWN_USERS]))
-    unknown = [user for user in asked if user not in set(model.user_names)] if options.unknown == "error" else []
-    if unknown:
+    known = set(model.user_names)
+    unknown = [user for user in asked if user not in known]
+    if unknown and options.unknown == "error":
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UserError(
             f"The model does not know user {shortened(unknown[0])}{more}: it was not trained on such interactions. "
@@ -158,8 +161,6 @@ def recommended(model: KeptModel, users: Sequence[str], k: int, unseen: bool) ->
 
 
 def _lists(model: KeptModel, rows: np.ndarray[Any, Any], k: int, unseen: bool) -> dict[int, list[tuple[int, float]]]:
-    from tfdat.evaluation.ranking import select_rows
-
     hidden = select_rows(model.seen_indptr, model.seen_items, rows) if unseen else None
     lists: dict[int, list[tuple[int, float]]] = {}
     for block in best(model.user_vectors[rows], model.item_vectors, k, hidden) if len(rows) else ():
@@ -175,8 +176,6 @@ def write(rows: Iterator[Row], path: Path) -> int:
 
 
 def _write_csv(rows: Iterator[Row], file: IO[bytes]) -> int:
-    import io
-
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer, count = csv.writer(text, lineterminator="\n"), 0
     writer.writerow(COLUMNS)

@@ -192,8 +192,7 @@ def main(argv: Sequence[str]) -> int:
 
 def keeps_models(asked: bool | None, data: str, config: Config) -> bool:
     """Whether a run keeps its models: as `asked`, else where they are of all users of a file of one's own."""
-    whole = config.sampling.user_fraction == 1 and not config.sampling.replacement
-    return (whole and is_file_name(data)) if asked is None else asked
+    return (config.sampling.all_users and is_file_name(data)) if asked is None else asked
 
 
 def wanted_strategy(name: str, strategy: Strategy) -> Strategy:

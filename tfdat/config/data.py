@@ -93,6 +93,11 @@ class SamplingConfig(Decisions):
         reason="so many rejections in a row mean that the window does not fit the data set",
     )
 
+    @property
+    def all_users(self) -> bool:
+        """Whether a draw holds each user once."""
+        return self.user_fraction == 1 and not self.replacement
+
 
 class SplitConfig(Decisions):
     """Which interaction of every user is the test item."""
@@ -102,7 +107,7 @@ class SplitConfig(Decisions):
         number=31,
         source="stated",
         paper="'the last interaction of every user'",
-        reason="as stated; most training interactions of other users may then be later than a user's test, which is "
+        reason="as stated; many training interactions of other users may then be later than a user's test, which is "
         "counted. 'temporal' trains on what is before one date and tests each user's first interaction after it, "
         "'random' holds out any one interaction of each user",
         alternatives=("temporal", "random"),
@@ -111,7 +116,7 @@ class SplitConfig(Decisions):
         0.1,
         number=31,
         source="ours",
-        paper="none",
+        paper="not stated",
         reason="the date of a temporal split: this share of the draw's interactions is later, or of that time",
         alternatives=(0.2,),
         read_when={"split.kind": ("temporal",)},

@@ -74,7 +74,7 @@ class Split:
         """Nothing is held out for a test; `previous` marks the last row of each user who has two or more."""
         sorted_user = self.user[self.order]
         last = np.zeros(len(self.user), dtype=bool)
-        last[self.order] = _last(sorted_user) & _has_previous(sorted_user)
+        last[self.order] = _last_of_several(sorted_user)
         nothing = np.zeros(len(self.user), dtype=bool)
         return dataclasses.replace(self, test=nothing, previous=last, unused=nothing)
 
@@ -82,17 +82,20 @@ class Split:
 def split_users(
     user: NDArray[np.integer], timestamp: NDArray[np.int64], tie_break: NDArray[np.uint64], split: SplitConfig
 ) -> Split:
-    """Holds out a row of every user, as `split.kind` says; see `split_last` and `split_at_date`.
-
-    Of a random split the rows' order is that of `tie_break`, so that the row held out is the same in every draw.
-    """
+    """Holds out a row of every user, as `split.kind` says."""
     match split.kind:
         case "random":
-            return split_last(user, np.zeros(len(user), np.int64), tie_break, SplitConfig(ties="hash"), time=False)
+            return split_at_random(user, tie_break)
         case "temporal":
             return split_at_date(user, timestamp, tie_break, split.later_share)
         case _:
             return split_last(user, timestamp, tie_break, split)
+
+
+def split_at_random(user: NDArray[np.integer], tie_break: NDArray[np.uint64]) -> Split:
+    """Holds out the row of each user that `tie_break` [n] puts last: the same in every draw; one row stays training."""
+    order = np.lexsort((tie_break, user))
+    return _split(user, order, _last_of_several(user[order]))
 
 
 def split_at_date(
@@ -108,22 +111,14 @@ def split_at_date(
     """
     order = np.lexsort((tie_break, timestamp, user))
     date = np.sort(timestamp)[int(len(timestamp) * (1 - later_share))] if len(timestamp) else 0
-    later = timestamp[order] >= date
-    sorted_user = user[order]
-    starts = np.append(True, sorted_user[1:] != sorted_user[:-1])[: len(user)]
-    first = later & (starts | ~np.append(False, later[:-1])[: len(user)])
-    known = np.isin(sorted_user, sorted_user[~later])
-    test, unused = np.zeros(len(user), dtype=bool), np.zeros(len(user), dtype=bool)
-    test[order], unused[order] = first & known, later & ~(first & known)
-    return Split(user, order, test, _before_test(user, order, test), np.zeros(len(user), dtype=bool), unused)
+    sorted_user, later = user[order], timestamp[order] >= date
+    # The row before a user's first later row, if any, is one that trains.
+    test = later & _has_previous(sorted_user) & ~np.append(False, later[:-1])
+    return _split(user, order, test, unused=later & ~test)
 
 
 def split_last(
-    user: NDArray[np.integer],
-    timestamp: NDArray[np.int64],
-    tie_break: NDArray[np.uint64],
-    split: SplitConfig,
-    time: bool = True,
+    user: NDArray[np.integer], timestamp: NDArray[np.int64], tie_break: NDArray[np.uint64], split: SplitConfig
 ) -> Split:
     """Holds out each user's last row; a user with one row keeps it for training.
 
@@ -133,19 +128,36 @@ def split_last(
       tie_break: [n] decides among rows of the same time when `split.ties` is 'hash'.
       split: the decisions. 'file_order' takes the last of the tied rows; 'drop_users' gives a user with a tied
         last time no test item and trains on all of its rows.
-      time: whether `timestamp` is one; otherwise no row is tied.
     """
     breaker = np.arange(len(user)) if split.ties == "file_order" else tie_break
     order = np.lexsort((breaker, timestamp, user))
     sorted_user, sorted_time = user[order], timestamp[order]
-    held_out = _last(sorted_user) & _has_previous(sorted_user)
-    ends_tied = held_out & np.append(False, sorted_time[1:] == sorted_time[:-1]) & time
-    tied = np.isin(user, sorted_user[ends_tied])
-    test = np.zeros(len(user), dtype=bool)
-    test[order] = held_out
-    if split.ties == "drop_users":
-        test &= ~tied
-    return Split(user, order, test, _before_test(user, order, test), tied, np.zeros(len(user), dtype=bool))
+    held_out = _last_of_several(sorted_user)
+    tied = np.isin(sorted_user, sorted_user[held_out & np.append(False, sorted_time[1:] == sorted_time[:-1])])
+    return _split(user, order, held_out & ~tied if split.ties == "drop_users" else held_out, tied)
+
+
+def _split(
+    user: NDArray[np.integer],
+    order: NDArray[np.int64],
+    test: NDArray[np.bool_],
+    tied: NDArray[np.bool_] | None = None,
+    unused: NDArray[np.bool_] | None = None,
+) -> Split:
+    """A split of masks in the order of `order`; None marks nothing."""
+
+    def by_row(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        rows = np.zeros(len(user), dtype=bool)
+        if mask is not None:
+            rows[order] = mask
+        return rows
+
+    held_out = by_row(test)
+    return Split(user, order, held_out, _before_test(user, order, held_out), by_row(tied), by_row(unused))
+
+
+def _last_of_several(sorted_user: NDArray[np.integer]) -> NDArray[np.bool_]:
+    return _last(sorted_user) & _has_previous(sorted_user)
 
 
 def _last(sorted_user: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -122,7 +122,7 @@ class _Catalogue:
     @functools.cached_property
     def exponent(self) -> int:
         """2**exponent is at least the norm of every item vector."""
-        return int(np.frexp(_norms(self.vectors).max())[1])
+        return int(np.frexp(norms(self.vectors).max())[1])
 
     @functools.cached_property
     def scaled(self) -> NDArray[np.float32]:
@@ -138,8 +138,7 @@ class _Catalogue:
         sum is at most 2: two vectors of norm 1, and the target's score, at most 1, times one. Eight more roundings
         cover those of the inputs and of the float64 sums; next to them, underflow is nothing.
         """
-        terms = self.vectors.shape[1] + 9
-        return np.float32(2 * terms * 2.0**-24 / (1 - terms * 2.0**-24))
+        return np.float32(2 * rounding(self.vectors.shape[1] + 9))
 
     @functools.cached_property
     def identity(self) -> NDArray[np.intp]:
@@ -150,8 +149,14 @@ class _Catalogue:
         return np.unique(rows.ravel(), return_inverse=True)[1]
 
 
-def _norms(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def norms(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[n] Euclidean norms of the rows, in float64."""
     return np.asarray(np.linalg.norm(vectors.astype(np.float64), axis=1))
+
+
+def rounding(terms: int) -> float:
+    """n u / (1 - n u) for n `terms` in float32, see `_Catalogue.bound`."""
+    return terms * 2.0**-24 / (1 - terms * 2.0**-24)
 
 
 class _Counter:
@@ -163,7 +168,7 @@ class _Counter:
         self._users, self._catalogue, self._targets = users, catalogue, targets
         self._own = pair_scores(users, catalogue.vectors, np.arange(len(users)), targets)
         # The filter's score is that of the candidate less that of the target, in units of both norms.
-        scale = 1 / _norms(users)
+        scale = 1 / norms(users)
         own = np.ldexp(self._own * scale, -catalogue.exponent)
         shifted = np.concatenate([users * scale[:, None], -own[:, None]], axis=1)
         self._shifted = np.ascontiguousarray(shifted.T, dtype=np.float32)  # [d + 1, b]

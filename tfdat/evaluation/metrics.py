@@ -300,16 +300,24 @@ def chance(candidates: int | NDArray[np.integer], mrr_cutoff: int | None = None)
     Raises:
       ValueError: there are no users, or one without candidates.
     """
+    return headline(_any_of(candidates), "expected", mrr_cutoff)
+
+
+def chance_of(asked: Metric, candidates: int | NDArray[np.integer], mrr_cutoff: int | None = None) -> float:
+    """As `chance`, for one metric."""
+    return asked.mean(_any_of(candidates), "expected", mrr_cutoff)
+
+
+def _any_of(candidates: int | NDArray[np.integer]) -> Ranks:
     last = np.atleast_1d(np.asarray(candidates, dtype=np.int32))
     if not last.size or last.min() < 1:
         raise ValueError(f"`candidates` should be positive integers. Received: {candidates}.")
-    return headline(Ranks(np.ones_like(last), last), "expected", mrr_cutoff)
+    return Ranks(np.ones_like(last), last)
 
 
-def chance_of(asked: Metric, candidates: int, mrr_cutoff: int | None = None) -> float:
-    """The exact expectation of one metric when `candidates` items are ordered at random."""
-    one = Ranks(np.ones(1, dtype=np.int32), np.array([candidates], dtype=np.int32))
-    return asked.mean(one, "expected", mrr_cutoff)
+def without_draws(ties: Ties) -> Ties:
+    """`ties`, with `random` taken as its expectation: a further draw would be another order than the headline's."""
+    return "expected" if ties == "random" else ties
 
 
 def draw(ranks: Ranks, generator: np.random.Generator | None) -> Ranks:

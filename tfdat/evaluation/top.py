@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tfdat.evaluation.counting import pair_scores
+from tfdat.evaluation.counting import norms, pair_scores, rounding
 from tfdat.evaluation.ranking import select_rows
 
 _ENTRIES_AT_ONCE = 32_000_000
@@ -61,7 +61,7 @@ def best(
     """
     if k < 1 or not len(item_vectors):
         raise ValueError(f"There should be candidates, and `k` positive. Received: {len(item_vectors)} and {k}.")
-    norm = float(np.linalg.norm(item_vectors.astype(np.float64), axis=1).max())
+    norm = float(norms(item_vectors).max())
     step = max(1, _ENTRIES_AT_ONCE // len(item_vectors))
     for start in range(0, len(user_vectors), step):
         rows = np.arange(start, min(start + step, len(user_vectors)))
@@ -99,9 +99,7 @@ def _near(
 
 def _error(users: NDArray[np.float32], norm: float) -> NDArray[np.float32]:
     """[b] twice the bound on a filtered score's error, see `tfdat.evaluation.counting`: one for each of two scores."""
-    terms = users.shape[1] + 8
-    relative = 2 * terms * 2.0**-24 / (1 - terms * 2.0**-24)
-    return np.asarray(relative * norm * np.linalg.norm(users.astype(np.float64), axis=1) + 1e-37, np.float32)
+    return np.asarray(2 * rounding(users.shape[1] + 8) * norm * norms(users) + 1e-37, np.float32)
 
 
 def _listed(

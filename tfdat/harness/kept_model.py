@@ -47,10 +47,9 @@ class KeptModel:
     seen_items: NDArray[np.int32]
 
     @classmethod
-    def of(cls, trained: TrainedModel, replicate: Replicate, interactions: Interactions) -> KeptModel:
-        """The model that was trained on `replicate`, with the items that it ranks."""
+    def of(cls, trained: TrainedModel, replicate: Replicate, interactions: Interactions, index: UserIndex) -> KeptModel:
+        """The model that was trained on a `replicate` of `interactions` with `index`, with the items that it ranks."""
         items = replicate.item_codes[: replicate.num_candidates]
-        index = UserIndex.build(interactions.user, interactions.num_users)
         indptr, seen = seen_items(interactions, index, replicate)
         listed = seen < len(items)
         kept = np.concatenate([[0], np.cumsum(listed)]).astype(np.int64)

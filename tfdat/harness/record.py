@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfdat.config import Config
 from tfdat.data.replicate import Replicate
-from tfdat.evaluation.metrics import chance, headline, metric
+from tfdat.evaluation.metrics import chance, headline, metric, without_draws
 from tfdat.evaluation.ranking import RankedReplicate, rank_vectors
 from tfdat.evaluation.recommender import Ranker
 from tfdat.evaluation.sets import EvaluationSet, by_protocol
@@ -171,8 +171,7 @@ def _measured(
         headline(ranks, evaluation.ties, evaluation.mrr_cutoff, randomness.generator(purpose))
         for ranks in (ranked.full, ranked.masked)
     )
-    # Of ties that are broken at random, the expectation: a further draw would be another order than the headline's.
-    tens, ties = metric("mrr_tens"), evaluation.ties if evaluation.ties != "random" else "expected"
+    ranks = ranked.masked if evaluation.mask_seen else ranked.full
     chance_masked = chance(ranked.masked_candidates, evaluation.mrr_cutoff)
     return {
         "metrics": masked if evaluation.mask_seen else full,
@@ -180,7 +179,7 @@ def _measured(
         "metrics_unmasked": full,
         "chance": chance_masked if evaluation.mask_seen else chance(ranked.num_candidates, evaluation.mrr_cutoff),
         "chance_masked": chance_masked,
-        "mrr_tens": tens.mean((ranked.masked if evaluation.mask_seen else ranked.full), ties, evaluation.mrr_cutoff),
+        "mrr_tens": metric("mrr_tens").mean(ranks, without_draws(evaluation.ties), evaluation.mrr_cutoff),
         "candidates": ranked.num_candidates,
         "test_users": users,
     }

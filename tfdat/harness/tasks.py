@@ -66,7 +66,7 @@ class Experiment:
     ) -> None:
         self.interactions, self.config, self.seed, self.framework_name = interactions, config, seed, framework_name
         self._strategy, self._baseline_settings, self._threads = strategy, baseline_settings, threads
-        self._index = UserIndex.build(interactions.user, interactions.num_users)
+        self.index = UserIndex.build(interactions.user, interactions.num_users)
         self._build = functools.lru_cache(maxsize=2)(self._build_replicate)
 
     def replicate(self, number: int, method: str = "") -> Replicate:
@@ -77,11 +77,11 @@ class Experiment:
         randomness = Randomness(self.seed, number)
         randomness = randomness.within(stream) if stream else randomness
         full = self._full_data if self.config.evaluation.panel_users else None
-        return build_replicate(self.interactions, self._index, self.config, randomness, full=full)
+        return build_replicate(self.interactions, self.index, self.config, randomness, full=full)
 
     @functools.cached_property
     def _full_data(self) -> FullData:
-        return FullData.build(self.interactions, self._index, self.config)
+        return FullData.build(self.interactions, self.index, self.config)
 
     def run(
         self,
@@ -161,7 +161,7 @@ def perform(
 
         def keep(trained: TrainedModel, replicate: Replicate) -> None:
             with writing_below(directory.root):
-                model = KeptModel.of(trained, replicate, experiment.interactions)
+                model = KeptModel.of(trained, replicate, experiment.interactions, experiment.index)
                 model.save(directory.model_path(task.method, task.number))
 
         checkpoint = StoredCheckpoint(directory, task)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.errors import UserError
-from tfdat.evaluation.metrics import METRICS, Ties
+from tfdat.evaluation.metrics import METRICS, Ties, without_draws
 from tfdat.statistics.names import label, metric_label, plain
 from tfdat.statistics.tests import paired
 from tfdat.statistics.users_items import PerUser
@@ -85,7 +85,7 @@ def by_category(
             "The run stores no categories of its test items: its data have none, or an older version of tfdat made it."
         )
     gains = {
-        name: [_gains(replicate, "expected" if ties == "random" else ties, mrr_cutoff) for replicate in models[name]]
+        name: [_gains(replicate, without_draws(ties), mrr_cutoff) for replicate in models[name]]
         for name in dict.fromkeys(name for pair in pairs for name in pair)
     }
     found = []

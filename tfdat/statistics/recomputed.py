@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tfdat.errors import UserError
-from tfdat.evaluation.metrics import Metric, Ties, chance_of, metric
+from tfdat.evaluation.metrics import Metric, Ties, chance_of, metric, without_draws
 from tfdat.statistics.estimate import Estimate
 from tfdat.statistics.names import label
 from tfdat.statistics.results_file import Results, Variant
@@ -28,7 +28,7 @@ def with_metrics(results: Results, replicates: Mapping[str, Sequence[PerUser]], 
     metrics = [metric(key) for key in dict.fromkeys(keys)]
     evaluation = results.config.get("evaluation", {})
     ties: Ties = evaluation.get("ties", "expected")
-    how: tuple[Ties, int | None] = ("expected" if ties == "random" else ties, evaluation.get("mrr_cutoff"))
+    how: tuple[Ties, int | None] = (without_draws(ties), evaluation.get("mrr_cutoff"))
     models = {**results.variants, **results.baselines}
     known = {name: _recomputed(name, models[name], replicates[name], metrics, *how) for name in replicates}
     expected = {} if evaluation.get("mask_seen") else _chance(results, metrics, how[1])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfdat.errors import UserError
-from tfdat.evaluation.metrics import METRICS, Ties
+from tfdat.evaluation.metrics import METRICS, Ties, without_draws
 from tfdat.evaluation.ranking import Ranks
 from tfdat.statistics.names import label, metric_label
 from tfdat.statistics.pigeonhole import Of, Resampled, Rows, resample
@@ -89,7 +89,7 @@ def check(
                 f"{label(name)} and {label(next(iter(models)))} were not tested on the same items, as in a run that is "
                 "unfinished or has analysis.pairing=independent. They can be resampled for shared test items only."
             )
-    columns = _columns(models, "expected" if ties == "random" else ties, mrr_cutoff)
+    columns = _columns(models, without_draws(ties), mrr_cutoff)
     names: list[tuple[str, str | None]] = [(name, None) for name in models]
     names += [(left, right) for left, right in pairs if left in models and right in models]
     values = [
